@@ -1,0 +1,280 @@
+"""Records of `epoch.sealed`: what workers say. Seals in parts with the header last, late notices, closings."""
+
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+import numpy as np
+import zstandard
+from blake3 import blake3
+from numpy.typing import NDArray
+
+from schemas.errors import SchemaError, UnknownVersion
+from schemas.seal import Interval, LeafCounts, SealHeader, decode_header, leaf_preimages
+
+VERSION: Final = 1
+MAX_PART_BYTES: Final = 512 * 1024
+"""No record of `epoch.sealed` bears more of a body than this."""
+MAX_BODY_BYTES: Final = 1024 * 1024 * 1024
+"""Bound on a body before compression; about 10 million participants of one channel's hour."""
+
+
+class Stats(msgspec.Struct, array_like=True, frozen=True):
+    """Counts beside a seal, for people: not part of any hash (a second delivery changes `duplicates`)."""
+
+    events: int
+    duplicates: int
+    conflicts: int
+    excluded: int
+
+
+class Part(msgspec.Struct, array_like=True, frozen=True, tag="part"):
+    """One piece of a seal's compressed body; parts of a seal precede its header, in order of index."""
+
+    v: int
+    channel: str
+    epoch_start_s: int
+    revision: int
+    index: int
+    blob: bytes
+
+
+class Seal(msgspec.Struct, array_like=True, frozen=True, tag="seal"):
+    """A sealed epoch. from_offset and through_offset name the records of `chat.events` it was folded from;
+    closed_by is "watermark", "end" or "reseal"; body is inline where parts is 0, else the parts joined."""
+
+    v: int
+    channel: str
+    login: str
+    epoch_start_s: int
+    revision: int
+    header: bytes
+    policy: bytes
+    coverage: list[tuple[int, int, str]]
+    stats: Stats
+    from_offset: int
+    through_offset: int
+    closed_by: str
+    parts: int
+    body_hash: bytes
+    body: bytes
+
+
+class Late(msgspec.Struct, array_like=True, frozen=True, tag="late"):
+    """count events of one record (at offset) came after their epoch had closed; they wait for a reseal."""
+
+    v: int
+    channel: str
+    login: str
+    epoch_start_s: int
+    offset: int
+    count: int
+
+
+class Closed(msgspec.Struct, array_like=True, frozen=True, tag="closed"):
+    """Epochs [from_s, until_s) of a channel closed without a seal: nobody observed them and nothing was said.
+    closed_by "end" also says that the channel's input ended."""
+
+    v: int
+    channel: str
+    login: str
+    from_s: int
+    until_s: int
+    offset: int
+    closed_by: str
+
+
+Record = Part | Seal | Late | Closed
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(Record)
+
+
+def encode_record(record: Record) -> bytes:
+    """One record's bytes."""
+    return _encoder.encode(record)
+
+
+def decode_record(data: bytes) -> Record:
+    """Strict reading. Raises UnknownVersion for a newer record, SchemaError for anything else amiss."""
+    try:
+        record = _decoder.decode(data)
+    except msgspec.DecodeError as error:
+        raise SchemaError(f"epoch.sealed record of {len(data)} bytes does not decode: {error}") from error
+    if record.v > VERSION:
+        raise UnknownVersion(f"epoch.sealed record of version {record.v} is newer than {VERSION}; update the program")
+    return record
+
+
+class SealBody(msgspec.Struct, frozen=True):
+    """The participants of a sealed epoch, in leaf order: refs (n, 32), who they are, their counts, first and last
+    seen (ms). logins[i] is the login of that viewer's latest event."""
+
+    refs: NDArray[np.uint8]
+    identities: Sequence[str]
+    logins: Sequence[str]
+    counts: LeafCounts
+    first_ms: NDArray[np.int64]
+    last_ms: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.refs)
+
+
+class _BodyWire(msgspec.Struct, array_like=True, frozen=True):
+    refs: bytes
+    identities: list[str]
+    logins: list[str]
+    weight_centi: bytes
+    messages: bytes
+    subs: bytes
+    resubs: bytes
+    gifts: bytes
+    bits: bytes
+    raid_viewers: bytes
+    first_ms: bytes
+    last_ms: bytes
+
+
+_body_decoder = msgspec.msgpack.Decoder(_BodyWire)
+_COUNT_TYPES: Final = {
+    "weight_centi": "<u8",
+    "messages": "<u4",
+    "subs": "<u4",
+    "resubs": "<u4",
+    "gifts": "<u4",
+    "bits": "<u8",
+    "raid_viewers": "<u8",
+}
+
+
+def encode_body(body: SealBody) -> bytes:
+    """Compressed bytes of a body: zstd over msgpack of columns."""
+    counts = body.counts
+    wire = _encoder.encode(
+        (
+            body.refs.tobytes(),
+            body.identities,
+            body.logins,
+            *(getattr(counts, name).astype(form, copy=False).tobytes() for name, form in _COUNT_TYPES.items()),
+            body.first_ms.astype("<i8", copy=False).tobytes(),
+            body.last_ms.astype("<i8", copy=False).tobytes(),
+        )
+    )
+    return zstandard.ZstdCompressor(level=3).compress(wire)
+
+
+def decode_body(blob: bytes) -> SealBody:
+    """The participants. Raises SchemaError where the bytes are damaged or the columns differ in length."""
+    try:
+        data = zstandard.ZstdDecompressor().decompress(blob, max_output_size=MAX_BODY_BYTES)
+        wire = _body_decoder.decode(data)
+    except (zstandard.ZstdError, msgspec.DecodeError) as error:
+        raise SchemaError(f"seal body of {len(blob)} bytes does not decode: {error}") from error
+    n = len(wire.identities)
+    columns = {name: np.frombuffer(getattr(wire, name), form) for name, form in _COUNT_TYPES.items()}
+    first, last = np.frombuffer(wire.first_ms, "<i8"), np.frombuffer(wire.last_ms, "<i8")
+    lengths = {len(column) for column in columns.values()} | {len(first), len(last), len(wire.logins)}
+    if lengths != {n} or len(wire.refs) != 32 * n:
+        raise SchemaError(f"seal body of {n} identities has columns of lengths {sorted(lengths)}; all must agree")
+    refs = np.frombuffer(wire.refs, np.uint8).reshape(n, 32)
+    return SealBody(refs, wire.identities, wire.logins, LeafCounts(**columns), first, last)
+
+
+class SealedEpoch(msgspec.Struct, frozen=True):
+    """A sealed epoch as the core makes it and as readers of `epoch.sealed` get it back."""
+
+    header: SealHeader
+    login: str
+    policy: bytes
+    coverage: list[Interval]
+    stats: Stats
+    from_offset: int
+    through_offset: int
+    closed_by: str
+    body: SealBody
+
+    def preimages(self) -> NDArray[np.uint8]:
+        """(n, 96) leaf preimages, the content of the public leaf dump."""
+        return leaf_preimages(self.header.channel, self.header.epoch_start_s, self.body.refs, self.body.counts)
+
+
+def split_seal(sealed: SealedEpoch) -> list[Record]:
+    """The records of one seal in their order: parts of at most MAX_PART_BYTES, then the header (with the body in
+    it where it is small). Deterministic: the same seal gives the same bytes."""
+    header, blob = sealed.header, encode_body(sealed.body)
+    inline = len(blob) <= MAX_PART_BYTES
+    pieces = [] if inline else [blob[at : at + MAX_PART_BYTES] for at in range(0, len(blob), MAX_PART_BYTES)]
+    parts: list[Record] = [
+        Part(VERSION, header.channel, header.epoch_start_s, header.revision, index, piece)
+        for index, piece in enumerate(pieces)
+    ]
+    last = Seal(
+        VERSION,
+        header.channel,
+        sealed.login,
+        header.epoch_start_s,
+        header.revision,
+        header.encode(),
+        sealed.policy,
+        list(sealed.coverage),
+        sealed.stats,
+        sealed.from_offset,
+        sealed.through_offset,
+        sealed.closed_by,
+        len(pieces),
+        blake3(blob).digest(),
+        blob if inline else b"",
+    )
+    return [*parts, last]
+
+
+def join_seal(seal: Seal, parts: Sequence[bytes]) -> SealedEpoch:
+    """Parts' blobs in order of index, and the header record, back to a sealed epoch; SchemaError if damaged."""
+    blob = seal.body if seal.parts == 0 else b"".join(parts)
+    if len(parts) != seal.parts or blake3(blob).digest() != seal.body_hash:
+        raise SchemaError(
+            f"seal of {seal.channel} at {seal.epoch_start_s} revision {seal.revision}: {len(parts)} of "
+            f"{seal.parts} parts do not add up to the body it names; read epoch.sealed again"
+        )
+    return SealedEpoch(
+        decode_header(seal.header),
+        seal.login,
+        seal.policy,
+        list(seal.coverage),
+        seal.stats,
+        seal.from_offset,
+        seal.through_offset,
+        seal.closed_by,
+        decode_body(blob),
+    )
+
+
+class SealAssembler:
+    """Joins parts as they are read, partition by partition. Bounded: holds parts of at most `max_open` seals; a
+    writer's parts of one seal are contiguous per writer, so older ones can only be of a writer that died."""
+
+    def __init__(self, max_open: int = 64) -> None:
+        self._open: dict[tuple[str, int, int], list[bytes]] = {}
+        self._max_open = max_open
+        self.dropped_total = 0
+        """Seals whose parts were given up on because a newer one needed the room."""
+
+    def feed(self, record: Record) -> SealedEpoch | Late | Closed | None:
+        """What the record completes, if anything. A part of index 0 starts its seal anew (a writer came again)."""
+        if isinstance(record, Part):
+            key = (record.channel, record.epoch_start_s, record.revision)
+            blobs = self._open.get(key)
+            if record.index == 0:
+                self._open.pop(key, None)
+                if len(self._open) >= self._max_open:
+                    self._open.pop(next(iter(self._open)))
+                    self.dropped_total += 1
+                self._open[key] = [record.blob]
+            elif blobs is not None and record.index == len(blobs):
+                blobs.append(record.blob)
+            return None
+        if isinstance(record, Seal):
+            key = (record.channel, record.epoch_start_s, record.revision)
+            return join_seal(record, self._open.pop(key, []) if record.parts else [])
+        return record
