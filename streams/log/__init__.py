@@ -1,0 +1,1 @@
+"""The log as a port with adapters for Postgres, Kafka and archive files."""
