@@ -1,0 +1,1 @@
+"""The flow from a chat line to a sealed epoch: collect, log, core, runners, replay."""

@@ -1,0 +1,163 @@
+"""BLAKE3 over many short rows at once: viewer refs, leaves and tree nodes of a seal.
+
+Stands below the evidence tree: `merkle` and the seal hash whole columns through it. In: uint8 arrays, one input a row,
+or lists of byte strings. Out: uint8 arrays of one 32-byte digest a row, in the same order.
+
+Two ways give the same bytes. The loop over the blake3 package always works and is the oracle. The fast extra
+(`blake3_lanes`) hashes 8 or 16 rows at a time in SIMD lanes; a process's composition turns it on with `enable_fast`.
+Importing this module compiles and reads nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from blake3 import blake3
+from numpy.typing import NDArray
+
+from schemas.errors import TwzrdError
+
+if TYPE_CHECKING:
+    from streams.core.blake3_lanes import Lanes
+
+DIGEST_BYTES = 32
+CHUNK_BYTES = 1024
+"""BLAKE3's chunk: up to here one input is one chain of blocks, which is all that the lanes do."""
+
+VIEWER_REF_PREFIX = b"\x02\x01"
+NODE_PREFIX = b"\x01"
+
+FAST = False
+"""Whether the SIMD extra is active in this process. Read it as `hashing.FAST`: `enable_fast` rebinds it."""
+
+_lanes: Lanes | None = None
+
+
+class HashInputError(TwzrdError):
+    """An array handed to this module has the wrong shape, type or length."""
+
+
+def hash_rows(rows: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """BLAKE3 of each row.
+
+    rows: (n, length) uint8, any n and length. Returns (n, 32) uint8. Raises HashInputError on another shape or type.
+    """
+    _check_rows(rows, "rows")
+    if _lanes is not None and len(rows) >= _lanes.min_rows and rows.shape[1] <= CHUNK_BYTES:
+        return _lanes.hash_rows(np.ascontiguousarray(rows))
+    n, length = rows.shape
+    flat = rows.tobytes()
+    if length == 0:
+        return _stack([blake3(b"").digest()] * n)
+    return _stack([blake3(flat[at : at + length]).digest() for at in range(0, n * length, length)])
+
+
+def hash_nodes(pairs: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Merkle parents: BLAKE3 of 0x01 || row, for rows that are a left and a right child.
+
+    pairs: (n, 64) uint8. Returns (n, 32). Raises HashInputError on another shape or type.
+    """
+    _check_rows(pairs, "pairs")
+    if pairs.shape[1] != 2 * DIGEST_BYTES:
+        raise HashInputError(f"pairs have {pairs.shape[1]} bytes a row; give left and right child, 64 bytes")
+    if _lanes is not None and len(pairs) >= _lanes.min_rows:
+        return _lanes.hash_nodes(np.ascontiguousarray(pairs))
+    flat = pairs.tobytes()
+    return _stack([blake3(NODE_PREFIX + flat[at : at + 64]).digest() for at in range(0, len(flat), 64)])
+
+
+def keyed_hash_rows(rows: NDArray[np.uint8], keys: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """BLAKE3 in keyed mode of each row.
+
+    rows: (n, length) uint8. keys: (32,) for one key, or (n, 32) for a key a row. Returns (n, 32).
+    Raises HashInputError on another shape or type.
+    """
+    _check_rows(rows, "rows")
+    n, length = rows.shape
+    if keys.dtype != np.uint8 or keys.shape not in ((DIGEST_BYTES,), (n, DIGEST_BYTES)):
+        raise HashInputError(f"keys are {keys.dtype}{keys.shape}; give uint8 (32,) or ({n}, 32)")
+    if _lanes is not None and n >= _lanes.min_rows and length <= CHUNK_BYTES:
+        return _lanes.hash_rows(np.ascontiguousarray(rows), np.ascontiguousarray(keys))
+    flat = rows.tobytes()
+    inputs = [flat[at * length : (at + 1) * length] for at in range(n)]
+    if keys.ndim == 1:
+        key = keys.tobytes()
+        return _stack([blake3(value, key=key).digest() for value in inputs])
+    key_bytes = keys.tobytes()
+    return _stack([blake3(v, key=key_bytes[32 * i : 32 * i + 32]).digest() for i, v in enumerate(inputs)])
+
+
+def hash_strings(values: Sequence[bytes], key: bytes) -> NDArray[np.uint8]:
+    """Keyed BLAKE3 of byte strings of any lengths, in their order: (n, 32). key: 32 bytes, else HashInputError."""
+    _check_key(key)
+    if _lanes is None or len(values) < _lanes.min_rows:
+        return _stack([blake3(value, key=key).digest() for value in values])
+    key_row = np.frombuffer(key, np.uint8)
+    out = np.empty((len(values), DIGEST_BYTES), np.uint8)
+    for at, rows in _by_length(values):
+        out[at] = keyed_hash_rows(rows, key_row)
+    return out
+
+
+def viewer_refs(
+    identities: Sequence[bytes], pepper: bytes, epoch_tag: bytes
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """The refs and epoch keys of one epoch's viewers (docs/spec.md, evidence tree).
+
+    viewer_key = blake3(identity, key=pepper); epoch_key = blake3(epoch_tag, key=viewer_key);
+    viewer_ref = blake3(0x02 || 0x01 || epoch_key || identity).
+    identities: utf8 bytes. pepper: 32 secret bytes. epoch_tag: 16 bytes. Returns (refs, epoch_keys), each (n, 32), in
+    the order given (leaves are sorted by ref later). Raises HashInputError on a pepper or tag of another length.
+    """
+    _check_key(pepper)
+    if len(epoch_tag) != 16:
+        raise HashInputError(f"epoch_tag has {len(epoch_tag)} bytes; it is the first 16 of a blake3 digest")
+    n = len(identities)
+    if _lanes is None or n < _lanes.min_rows:
+        keys = [blake3(epoch_tag, key=blake3(who, key=pepper).digest()).digest() for who in identities]
+        refs = [blake3(VIEWER_REF_PREFIX + k + who).digest() for k, who in zip(keys, identities, strict=True)]
+        return _stack(refs), _stack(keys)
+    pepper_row, tag_row = np.frombuffer(pepper, np.uint8), np.frombuffer(epoch_tag, np.uint8)
+    all_refs, all_keys = np.empty((n, DIGEST_BYTES), np.uint8), np.empty((n, DIGEST_BYTES), np.uint8)
+    for at, rows in _by_length(identities):
+        viewer_keys = keyed_hash_rows(rows, pepper_row)
+        epoch_keys = keyed_hash_rows(np.broadcast_to(tag_row, (len(rows), 16)), viewer_keys)
+        preimages = np.empty((len(rows), 34 + rows.shape[1]), np.uint8)
+        preimages[:, :2] = np.frombuffer(VIEWER_REF_PREFIX, np.uint8)
+        preimages[:, 2:34] = epoch_keys
+        preimages[:, 34:] = rows
+        all_keys[at] = epoch_keys
+        all_refs[at] = hash_rows(preimages)
+    return all_refs, all_keys
+
+
+def _by_length(values: Sequence[bytes]) -> list[tuple[NDArray[np.intp] | slice, NDArray[np.uint8]]]:
+    """Groups byte strings of one length into rows: [(their places in `values`, (m, length) uint8)]."""
+    lengths = np.fromiter(map(len, values), np.int64, len(values))
+    groups: list[tuple[NDArray[np.intp] | slice, NDArray[np.uint8]]] = []
+    for length in np.unique(lengths).tolist():
+        places = np.flatnonzero(lengths == length)
+        if len(places) == len(values):
+            joined = b"".join(values)
+            return [(slice(None), np.frombuffer(joined, np.uint8).reshape(len(values), length))]
+        joined = b"".join([values[place] for place in places.tolist()])
+        groups.append((places, np.frombuffer(joined, np.uint8).reshape(len(places), length)))
+    return groups
+
+
+def _stack(digests: list[bytes]) -> NDArray[np.uint8]:
+    # A copy through bytearray keeps the result writable, as the lanes' result is.
+    return np.frombuffer(bytearray(b"".join(digests)), np.uint8).reshape(len(digests), DIGEST_BYTES)
+
+
+def _check_rows(rows: NDArray[np.uint8], name: str) -> None:
+    if rows.ndim != 2 or rows.dtype != np.uint8:
+        raise HashInputError(f"{name} are {rows.dtype}{rows.shape}; give a uint8 array of (n, length)")
+
+
+def _check_key(key: bytes) -> None:
+    if len(key) != DIGEST_BYTES:
+        raise HashInputError(f"the key has {len(key)} bytes; BLAKE3's keyed mode and the pepper take 32")
