@@ -8,7 +8,6 @@ from msgspec import Meta
 
 from schemas.errors import SchemaError
 
-VERSION: Final = 1
 MAX_BYTES: Final = 1024 * 1024
 MAX_PATH: Final = 64
 Hex32 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
@@ -67,7 +66,7 @@ class Absence(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field
 
 
 Bundle = Presence | Absence
-_decoder = msgspec.json.Decoder(Bundle)
+_decoder: msgspec.json.Decoder[Bundle] = msgspec.json.Decoder(Bundle)
 
 
 def decode(data: bytes | str) -> Bundle:
@@ -78,8 +77,6 @@ def decode(data: bytes | str) -> Bundle:
         bundle = _decoder.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise SchemaError(f"proof bundle is not of the documented form: {error}") from error
-    if bundle.v != VERSION:
-        raise SchemaError(f"proof bundle of version {bundle.v} is not known; this program reads version {VERSION}")
     return bundle
 
 

@@ -1,4 +1,4 @@
-"""Identities of channels and viewers: `twitch:id:<digits>`, or `twitch:login:<lowercase login>` where no id is known."""
+"""Identities of channels and viewers: `twitch:id:<digits>`, or `twitch:login:<lowercase login>` without an id."""
 
 import re
 from typing import Final

@@ -12,7 +12,7 @@ from msgspec import Meta
 
 from schemas.errors import SchemaError
 
-MAX_WEIGHT_CENTI: Final = 10**9
+MAX_WEIGHT_CENTI: Final = 10**6
 PositiveSeconds = Annotated[int, Meta(ge=1, le=31 * 86_400)]
 WeightCenti = Annotated[int, Meta(ge=0, le=MAX_WEIGHT_CENTI)]
 

@@ -193,3 +193,15 @@ class LeafCounts(msgspec.Struct, frozen=True):
     gifts: NDArray[np.uint32]
     bits: NDArray[np.uint64]
     raid_viewers: NDArray[np.uint64]
+
+    def take(self, rows: NDArray[np.intp]) -> "LeafCounts":
+        """The chosen leaves, in that order."""
+        return LeafCounts(
+            self.weight_centi[rows],
+            self.messages[rows],
+            self.subs[rows],
+            self.resubs[rows],
+            self.gifts[rows],
+            self.bits[rows],
+            self.raid_viewers[rows],
+        )

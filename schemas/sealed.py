@@ -87,7 +87,7 @@ class Closed(msgspec.Struct, array_like=True, frozen=True, tag="closed"):
 Record = Part | Seal | Late | Closed
 
 _encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(Record)
+_decoder: msgspec.msgpack.Decoder[Record] = msgspec.msgpack.Decoder(Record)
 
 
 def encode_record(record: Record) -> bytes:

@@ -6,16 +6,10 @@ projections. Adapters: streams.log.postgres, streams.log.kafka; streams.log.arch
 
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Final, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from schemas.errors import TwzrdError
-
-CHAT_EVENTS: Final = "chat.events"
-EPOCH_SEALED: Final = "epoch.sealed"
-CONTROL: Final = "control"
-DEAD: Final = "dead"
-STREAMS: Final = (CHAT_EVENTS, EPOCH_SEALED, CONTROL, DEAD)
-"""chat.events and epoch.sealed have the same, fixed number of partitions; control and dead have one."""
+from schemas.streams import CHAT_EVENTS, CONTROL, DEAD, EPOCH_SEALED, STREAMS
 
 
 class LogError(TwzrdError):
@@ -117,3 +111,20 @@ class LeasingLog(Log, Protocol):
     async def acquire(self, group: str, stream: str, worker: str, *, at_most: int | None = None) -> list[Lease]:
         """Take over free or expired partitions (fair share among live workers of the group), keep those held;
         returns all now held. Called once a second; it is also the heartbeat."""
+
+
+__all__ = [
+    "CHAT_EVENTS",
+    "CONTROL",
+    "DEAD",
+    "EPOCH_SEALED",
+    "STREAMS",
+    "Append",
+    "Fenced",
+    "Lease",
+    "LeasingLog",
+    "Log",
+    "LogError",
+    "LogRecord",
+    "Transaction",
+]

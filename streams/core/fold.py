@@ -1,0 +1,187 @@
+"""The fold: one channel's open epoch as appended columns, and the one vectorised pass that sums it up.
+
+In: EventColumns in any order, doubled or not. Out: Folded, a function of the set of events alone (law 1).
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from blake3 import blake3
+from numpy.typing import NDArray
+
+from schemas import identity as identities
+from schemas.columns import GIFT, LAST_FOLDED_KIND, MESSAGE, RAID, RESUB, SUB, EventColumns
+from schemas.policy import Policy
+from schemas.seal import LeafCounts
+from schemas.sealed import Stats
+
+
+class Folded(NamedTuple):
+    """Participants of an epoch in no particular order (n of them), and what was folded."""
+
+    identities: list[str]
+    logins: list[str]
+    counts: LeafCounts
+    first_ms: NDArray[np.int64]
+    last_ms: NDArray[np.int64]
+    input_digest: bytes
+    stats: Stats
+
+
+class EpochFold:
+    """An open epoch: 37 bytes an event, and each (identity, login) pair once."""
+
+    __slots__ = ("_amount", "_at", "_ids", "_kind", "_pair", "_pairs")
+
+    def __init__(self) -> None:
+        self._pairs: dict[tuple[str, str], int] = {}
+        self._at, self._ids, self._kind, self._pair, self._amount = (bytearray() for _ in range(5))
+
+    def __len__(self) -> int:
+        return len(self._kind)
+
+    @property
+    def nbytes(self) -> int:
+        """About what it holds in memory, in bytes."""
+        return 37 * len(self) + 200 * len(self._pairs)
+
+    def intern(self, viewers: Sequence[tuple[str, str]]) -> NDArray[np.uint32]:
+        """This fold's numbers of those pairs. Raises SchemaError on a malformed identity, then nothing changed."""
+        pairs = self._pairs
+        for pair in viewers:
+            if pair not in pairs:
+                identities.check(pair[0])
+        return np.fromiter((pairs.setdefault(pair, len(pairs)) for pair in viewers), np.uint32, len(viewers))
+
+    def add(self, events: EventColumns, numbers: NDArray[np.uint32]) -> None:
+        """Append events; numbers is what intern(events.viewers) gave."""
+        self._at += np.ascontiguousarray(events.at, "<i8").data
+        self._ids += np.ascontiguousarray(events.ids).data
+        self._kind += np.ascontiguousarray(events.kind, np.uint8).data
+        self._pair += numbers[events.who].data
+        self._amount += np.ascontiguousarray(events.amount, "<u4").data
+
+    def columns(self) -> EventColumns:
+        """Everything appended, as one batch whose viewers are the pairs."""
+        return EventColumns(
+            list(self._pairs),
+            np.frombuffer(bytes(self._at), "<i8"),
+            np.frombuffer(bytes(self._ids), np.uint8).reshape(-1, 16),
+            np.frombuffer(bytes(self._kind), np.uint8),
+            np.frombuffer(bytes(self._pair), "<u4"),
+            np.frombuffer(bytes(self._amount), "<u4"),
+        )
+
+
+def fold(events: EventColumns, policy: Policy) -> Folded:
+    """Sum up one channel's epoch under the policy (spec: Fold)."""
+    names: dict[str, int] = {}
+    viewer_of_pair = np.fromiter(
+        (names.setdefault(identity, len(names)) for identity, _ in events.viewers), np.int64, len(events.viewers)
+    )
+    left_out = np.fromiter(
+        (login in policy.excluded or name == identities.ANONYMOUS_GIFTER for name, login in events.viewers),
+        np.bool_,
+        len(events.viewers),
+    )
+    speaks = events.kind <= LAST_FOLDED_KIND
+    excluded = left_out[events.who] & speaks
+    excluded_total = int(np.count_nonzero(excluded))
+    if excluded_total or not speaks.all():
+        events = events.take(speaks & ~excluded)
+    order, duplicates, conflicts = _each_id_once(events, viewer_of_pair, list(names))
+    events = events.take(order)
+    stats = Stats(len(events), duplicates, conflicts, excluded_total)
+    digest = blake3(events.ids.tobytes()).digest()
+    return _sum_up(events, viewer_of_pair[events.who], list(names), policy, digest, stats)
+
+
+def _each_id_once(
+    events: EventColumns, viewer_of_pair: NDArray[np.int64], names: list[str]
+) -> tuple[NDArray[np.intp], int, int]:
+    """Row numbers sorted by event id, each id once: of several the row with the least (at, kind, identity, amount).
+    Also how many rows fell away, and how many of those differed from the one that counts."""
+    words = np.ascontiguousarray(events.ids).view(">u8").astype(np.uint64)  # big-endian words order as bytes do
+    high, low = words[:, 0], words[:, 1]
+    order = np.argsort(high)
+    sorted_high = high[order]
+    same = sorted_high[1:] == sorted_high[:-1]
+    if not same.any():
+        return order, 0, 0
+    tied = np.zeros(len(order), np.bool_)
+    tied[1:] |= same
+    tied[:-1] |= same
+    rows = order[tied]
+    rank = np.empty(len(names), np.int64)
+    rank[sorted(range(len(names)), key=lambda index: names[index].encode())] = np.arange(len(names))
+    who = rank[viewer_of_pair[events.who[rows]]]
+    at, kind, amount = events.at[rows], events.kind[rows], events.amount[rows]
+    by = np.lexsort((amount, who, kind, at, low[rows], high[rows]))
+    order[tied] = rows[by]
+    sorted_low, sorted_high = low[order], high[order]
+    repeat = np.zeros(len(order), np.bool_)
+    repeat[1:] = (sorted_high[1:] == sorted_high[:-1]) & (sorted_low[1:] == sorted_low[:-1])
+    heads = np.maximum.accumulate(np.where(repeat, 0, np.arange(len(order))))
+    mine, kept = order[repeat], order[heads[repeat]]
+    viewer = viewer_of_pair[events.who]
+    differs = (
+        (events.at[mine] != events.at[kept])
+        | (events.kind[mine] != events.kind[kept])
+        | (viewer[mine] != viewer[kept])
+        | (events.amount[mine] != events.amount[kept])
+    )
+    return order[~repeat], int(np.count_nonzero(repeat)), int(np.count_nonzero(differs))
+
+
+def _sum_up(
+    events: EventColumns, viewer: NDArray[np.int64], names: list[str], policy: Policy, digest: bytes, stats: Stats
+) -> Folded:
+    n = len(names)
+    present = np.bincount(viewer, minlength=n) > 0
+    weights = policy.weights_centi
+
+    def count(kind: int) -> NDArray[np.uint32]:
+        return np.bincount(viewer[events.kind == kind], minlength=n).astype(np.uint32)
+
+    def total(kind: int) -> NDArray[np.uint64]:
+        rows = np.flatnonzero((events.kind == kind) & (events.amount > 0))
+        out = np.zeros(n, np.uint64)
+        np.add.at(out, viewer[rows], events.amount[rows].astype(np.uint64))
+        return out
+
+    messages, subs, resubs, gifts = count(MESSAGE), count(SUB), count(RESUB), count(GIFT)
+    bits, raid_viewers = total(MESSAGE), total(RAID)
+    weight = (
+        np.uint64(weights.presence)
+        + subs * np.uint64(weights.sub)
+        + resubs * np.uint64(weights.resub)
+        + gifts * np.uint64(weights.gift)
+        + bits * np.uint64(weights.bit)
+        + raid_viewers * np.uint64(weights.raid_viewer)
+    )
+    first = np.full(n, np.iinfo(np.int64).max, np.int64)
+    last = np.full(n, np.iinfo(np.int64).min, np.int64)
+    np.minimum.at(first, viewer, events.at)
+    np.maximum.at(last, viewer, events.at)
+    logins = _latest_logins(events, viewer, last, n)
+    keep = np.flatnonzero(present)
+    return Folded(
+        [names[index] for index in keep],
+        [logins[index] for index in keep],
+        LeafCounts(weight, messages, subs, resubs, gifts, bits, raid_viewers).take(keep),
+        first[keep],
+        last[keep],
+        digest,
+        stats,
+    )
+
+
+def _latest_logins(events: EventColumns, viewer: NDArray[np.int64], last: NDArray[np.int64], n: int) -> list[str]:
+    """Each viewer's login at their latest event; of several at that ms the one with the greatest event id (events
+    come sorted by id)."""
+    pair = np.zeros(n, np.int64)
+    rows = np.flatnonzero(events.at == last[viewer])
+    pair[viewer[rows]] = events.who[rows]  # numpy keeps the last assignment, which is the greatest id
+    logins = [login for _, login in events.viewers]
+    return [logins[index] for index in pair]

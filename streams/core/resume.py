@@ -1,0 +1,62 @@
+"""What a shard must know of the past when it starts in the middle: how far each channel was closed, and by which
+record. Learnt at assignment from `epoch.sealed` itself, never from a snapshot of open epochs."""
+
+from bisect import bisect_right
+from typing import NamedTuple
+
+from schemas.sealed import Closed, Seal, decode_record
+from streams.core.outputs import RESEAL
+
+
+class Closing(NamedTuple):
+    """The record at `offset` closed every epoch of the channel that ends by `until_ms`."""
+
+    until_ms: int
+    offset: int
+    ended: bool
+
+
+class Resume:
+    """Closings per channel, gathered from every record of one partition of `epoch.sealed`."""
+
+    def __init__(self, start: int, epoch_length_s: int) -> None:
+        """start: the offset in `chat.events` from which the shard will be fed. Closings below it are kept only as
+        each channel's latest, so memory follows what is fed again."""
+        self._start = start
+        self._length_ms = epoch_length_s * 1000
+        self._closings: dict[str, list[Closing]] = {}
+        self.records_total = 0
+
+    def feed(self, value: bytes) -> None:
+        """Take in one record; raises SchemaError as schemas.sealed.decode_record does."""
+        self.records_total += 1
+        record = decode_record(value)
+        if isinstance(record, Seal) and record.closed_by != RESEAL:
+            until = record.epoch_start_s * 1000 + self._length_ms
+            self._add(record.channel, Closing(until, record.through_offset, record.closed_by == "end"))
+        elif isinstance(record, Closed):
+            self._add(record.channel, Closing(record.until_s * 1000, record.offset, record.closed_by == "end"))
+
+    def _add(self, channel: str, closing: Closing) -> None:
+        known = self._closings.setdefault(channel, [])
+        if closing in known:
+            return
+        known.append(closing)
+        known.sort()
+        while len(known) > 1 and known[1].offset < self._start:  # one below the start stays, as the floor
+            del known[0]
+
+    def channels(self) -> list[str]:
+        """Channels that were ever closed."""
+        return list(self._closings)
+
+    def latest(self, channel: str) -> Closing | None:
+        """How far the channel is closed."""
+        known = self._closings.get(channel)
+        return known[-1] if known else None
+
+    def closed_at(self, channel: str, epoch_end_ms: int) -> int:
+        """The offset of the record that closed that epoch, or -1 where it lies below the start."""
+        known = self._closings.get(channel, [])
+        index = bisect_right(known, epoch_end_ms - 1, key=lambda closing: closing.until_ms)
+        return known[index].offset if index < len(known) else -1

@@ -1,0 +1,73 @@
+"""Sealing: a folded epoch and its coverage become refs, sorted leaves, a Merkle root and a header."""
+
+import numpy as np
+
+from schemas import seal as layout
+from schemas.policy import PolicySchedule
+from schemas.seal import Interval, SealHeader, leaf_preimages
+from schemas.sealed import SealBody, SealedEpoch
+from streams.core.coverage import observed
+from streams.core.fold import EpochFold, Folded, fold
+from streams.core.hashing import viewer_refs
+from streams.core.merkle import merkle_root
+
+
+class Sealer:
+    """Seals epochs under a policy schedule and a pepper (32 secret bytes)."""
+
+    def __init__(self, schedule: PolicySchedule, pepper: bytes) -> None:
+        self.schedule = schedule
+        self._pepper = pepper
+        self._pepper_commit = layout.pepper_commit(pepper)
+
+    def seal(
+        self,
+        channel: str,
+        login: str,
+        epoch_start_s: int,
+        revision: int,
+        events: EpochFold,
+        coverage: list[Interval],
+        *,
+        from_offset: int = 0,
+        through_offset: int = 0,
+        closed_by: str = "end",
+    ) -> SealedEpoch | None:
+        """The sealed epoch, or None where nobody took part and no ms of it was observed."""
+        policy = self.schedule.at(epoch_start_s)
+        folded = fold(events.columns(), policy)
+        if not folded.identities and not observed(coverage):
+            return None
+        body = self._body(channel, epoch_start_s, folded)
+        header = SealHeader(
+            revision=revision,
+            epoch_length_s=policy.epoch_length_s,
+            epoch_start_s=epoch_start_s,
+            channel=channel,
+            leaf_count=len(body),
+            total_weight_centi=int(body.counts.weight_centi.sum()),
+            total_messages=int(body.counts.messages.sum(dtype=np.uint64)),
+            root=merkle_root(leaf_preimages(channel, epoch_start_s, body.refs, body.counts)),
+            policy_hash=policy.hash,
+            input_digest=folded.input_digest,
+            coverage_hash=layout.coverage_hash(coverage),
+            pepper_commit=self._pepper_commit,
+        )
+        return SealedEpoch(
+            header, login, policy.canonical, coverage, folded.stats, from_offset, through_offset, closed_by, body
+        )
+
+    def _body(self, channel: str, epoch_start_s: int, folded: Folded) -> SealBody:
+        """The participants sorted by ref, ascending."""
+        tag = layout.epoch_tag(channel, epoch_start_s)
+        refs, _ = viewer_refs([name.encode() for name in folded.identities], self._pepper, tag)
+        words = np.ascontiguousarray(refs).view(">u8").astype(np.uint64)
+        order = np.lexsort((words[:, 3], words[:, 2], words[:, 1], words[:, 0]))
+        return SealBody(
+            refs[order],
+            [folded.identities[index] for index in order],
+            [folded.logins[index] for index in order],
+            folded.counts.take(order),
+            folded.first_ms[order],
+            folded.last_ms[order],
+        )
