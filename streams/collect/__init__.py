@@ -1,0 +1,1 @@
+"""The Twitch side: lines of files (later: of connections) become events. Imports schemas and streams.log."""

@@ -1,0 +1,265 @@
+"""Tagged IRC, fast: a block of lines -> a chunk, by columns. After `files.lines`; results are those of `twitch`.
+
+Ordinary PRIVMSG lines (the mass of any capture) are found and read with numpy over the whole block; every line with
+anything unusual about it goes through the plain reading, one by one. A property test holds the two equal.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from schemas.columns import MESSAGE, EventColumns
+from schemas.identity import ID_PREFIX
+from streams.collect import fast_fields as fields
+from streams.collect.chunk import BLANK_LINES, LINE_TOO_LONG, MAX_LINE_BYTES, Chunk, Part, Rows, assemble, dead_line
+from streams.collect.irc import Malformed
+from streams.collect.twitch import SHARED_CHAT_COPIES, Event, read_line
+
+Index = NDArray[np.int64]
+Bytes = NDArray[np.uint8]
+Mask = NDArray[np.bool_]
+U64 = NDArray[np.uint64]
+
+PAD: Final = 96
+"""Zero bytes behind the block, so that fixed-width reads never leave it."""
+_SPACE, _SEMICOLON, _EQUALS, _AT, _LF, _CR = 0x20, 0x3B, 0x3D, 0x40, 0x0A, 0x0D
+
+_MIX: Final = tuple(
+    np.uint64(factor) for factor in (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9, 0xD6E8FEB86659FD93)
+)
+
+
+def _word(text: bytes) -> np.uint64:
+    return np.uint64(int.from_bytes(text, "little"))
+
+
+_NAMES: Final = (b"id", b"room-id", b"user-id", b"tmi-sent-ts", b"bits", b"source-room-id")
+
+
+_WANTED_PAIR: Final = np.zeros((256, 256), np.bool_)
+"""Whether a tag whose name starts with these two bytes is worth a closer look."""
+for _name in _NAMES:
+    _WANTED_PAIR[_name[0], _name[1]] = True
+
+
+def parse_irc_chunk(data: bytes, first_line_number: int = 1) -> Chunk:
+    """Read a block of whole lines (the last may lack its end). Pure; bad lines come out dead, nothing is raised."""
+    block = _Block(data)
+    chunk = Chunk(first_line_number, len(block.starts), len(data))
+    fast, copies = _fast_rows(block)
+    if copies.any():
+        chunk.counts[SHARED_CHAT_COPIES] += int(copies.sum())
+    parts = _parts(block, fast, first_line_number)
+    done = copies
+    done[fast.lines] = True
+    rows = Rows()
+    blank = 0
+    for line in np.flatnonzero(~done).tolist():
+        raw = data[block.starts[line] : block.ends[line]]
+        if not raw:
+            blank += 1
+            continue
+        read_one(chunk, rows, first_line_number + line, raw)
+    if blank:
+        chunk.counts[BLANK_LINES] += blank
+    return assemble(chunk, rows, parts)
+
+
+def parse_irc_chunk_slowly(data: bytes, first_line_number: int = 1) -> Chunk:
+    """The same result line by line: the oracle, and the reading of files that are mostly unusual."""
+    lines = data.split(b"\n")
+    if not lines[-1]:
+        lines.pop()
+    chunk, rows = Chunk(first_line_number, len(lines), len(data)), Rows()
+    for number, line in enumerate(lines, first_line_number):
+        if raw := line.removesuffix(b"\r"):
+            read_one(chunk, rows, number, raw)
+        else:
+            chunk.counts[BLANK_LINES] += 1
+    return assemble(chunk, rows)
+
+
+def read_one(chunk: Chunk, rows: Rows, line_number: int, raw: bytes) -> None:
+    """Read one line, not blank, by the plain rules: into rows, a counter of chunk, or its dead lines."""
+    if len(raw) > MAX_LINE_BYTES:
+        chunk.dead.append(dead_line(line_number, LINE_TOO_LONG, raw))
+        return
+    try:
+        found = read_line(raw)
+    except Malformed as error:
+        chunk.dead.append(dead_line(line_number, str(error), raw))
+        return
+    if isinstance(found, Event):
+        rows.add(line_number, found, raw)
+    else:
+        chunk.counts[found.rule] += 1
+
+
+class _Block:
+    """The bytes with the places of line starts and ends (without `\\r\\n`), and room for reads past the end."""
+
+    def __init__(self, data: bytes) -> None:
+        self.bytes: Bytes = np.empty(len(data) + PAD, np.uint8)
+        self.bytes[: len(data)] = np.frombuffer(data, np.uint8)
+        self.bytes[len(data) :] = 0
+        self.words: U64 = np.ndarray((len(data) + PAD - 7,), "<u8", self.bytes, 0, (1,))
+        ends = np.flatnonzero(self.bytes[: len(data)] == _LF)
+        if len(data) and (not len(ends) or ends[-1] != len(data) - 1):
+            ends = np.append(ends, len(data))
+        self.starts: Index = np.concatenate((np.zeros(min(1, len(ends)), np.int64), ends[:-1] + 1))
+        returns = (ends > self.starts) & (self.bytes[ends - 1] == _CR)
+        self.ends: Index = ends - returns
+
+
+@dataclass(frozen=True, slots=True)
+class _Fast:
+    """Rows read by columns; lines: index of each row's line within the block."""
+
+    lines: Index
+    at: NDArray[np.int64]
+    ids: Bytes
+    room: U64
+    user: U64
+    login: Bytes
+    amount: NDArray[np.uint32]
+    channel_start: Index
+    channel_end: Index
+
+
+def _fast_rows(block: _Block) -> tuple[_Fast, Mask]:
+    """The ordinary PRIVMSG lines as columns, and a mask over all lines of the shared-chat copies among them."""
+    data, starts, ends = block.bytes, block.starts, block.ends
+    copies: Mask = np.zeros(len(starts), np.bool_)
+    # Skeleton: "@tags :source PRIVMSG #channel text", single spaces, all four within the line.
+    spaces = np.append(np.flatnonzero(data[: len(data) - PAD] == _SPACE), np.full(4, len(data)))
+    first = np.searchsorted(spaces, starts)
+    space = [spaces[np.minimum(first + i, len(spaces) - 1)] for i in range(4)]
+    ok = (data[starts] == _AT) & (space[3] + 1 < ends) & (ends - starts <= MAX_LINE_BYTES)
+    lines = np.flatnonzero(ok)
+    s1, s2, s3, s4 = (s[lines] for s in space)
+    ok = (data[s1 + 1] == 0x3A) & (block.words[s2 + 1] == _word(b"PRIVMSG ")) & (s3 == s2 + 8)
+    ok &= (data[s3 + 1] == 0x23) & (data[s4 + 1] != _SPACE)
+    lines = lines[ok]
+    s1, s2, s3, s4 = s1[ok], s2[ok], s3[ok], s4[ok]
+
+    tags = _Tags(block, lines, s1)
+    at, ok = fields.times(data, tags.start[b"tmi-sent-ts"], tags.end[b"tmi-sent-ts"])
+    room, good = fields.numbers(data, tags.start[b"room-id"], tags.end[b"room-id"])
+    ok &= good
+    user, good = fields.numbers(data, tags.start[b"user-id"], tags.end[b"user-id"])
+    ok &= good
+    ids, good = fields.uuids(data, tags.start[b"id"], tags.end[b"id"])
+    ok &= good & ~tags.odd
+    login, good = fields.logins(data, s1 + 2, s2, until=0x21)
+    ok &= good
+    _, good = fields.logins(data, s3 + 2, s4)
+    ok &= good
+    amount = np.zeros(len(lines), np.uint32)
+    cheers = np.flatnonzero(tags.start[b"bits"] >= 0)
+    if len(cheers):
+        bits, good = fields.numbers(data, tags.start[b"bits"][cheers], tags.end[b"bits"][cheers])
+        good &= bits < 2**32
+        ok[cheers] &= good
+        amount[cheers[good]] = bits[good]
+    shared = np.flatnonzero(tags.start[b"source-room-id"] >= 0)
+    if len(shared):
+        source, good = fields.numbers(data, tags.start[b"source-room-id"][shared], tags.end[b"source-room-id"][shared])
+        ok[shared] &= good
+        copy = ok[shared] & (source != room[shared])
+        copies[lines[shared[copy]]] = True
+        ok[shared[copy]] = False
+    keep = np.flatnonzero(ok)
+    return (
+        _Fast(
+            lines[keep], at[keep], ids[keep], room[keep], user[keep], login[keep], amount[keep], s3[keep] + 2, s4[keep]
+        ),
+        copies,
+    )
+
+
+class _Tags:
+    """Where the value of each wanted tag starts and ends, per line; start -1 where absent. odd: read it plainly."""
+
+    def __init__(self, block: _Block, lines: Index, tags_end: Index) -> None:
+        data, starts = block.bytes, block.starts[lines]
+        mask = data[:-PAD] == _SEMICOLON
+        mask[starts] = True
+        every = np.flatnonzero(mask)
+        wanted = np.flatnonzero(_WANTED_PAIR[data[every + 1], data[every + 2]])
+        separators = every[wanted]
+        following = np.append(every, len(data))[wanted + 1]
+        words = block.words[separators + 1]
+        self.odd: Mask = np.zeros(len(lines), np.bool_)
+        self.start: dict[bytes, Index] = {}
+        self.end: dict[bytes, Index] = {}
+        for name in _NAMES:
+            head = name[:8]
+            found = np.flatnonzero((words & np.uint64((1 << 8 * len(head)) - 1)) == _word(head))
+            for offset in range(8, len(name)):
+                found = found[data[separators[found] + 1 + offset] == name[offset]]
+            line = np.searchsorted(starts, separators[found], "right") - 1
+            inside = np.flatnonzero(line >= 0)
+            inside = inside[separators[found[inside]] < tags_end[line[inside]]]
+            line, found = line[inside], found[inside]
+            value = separators[found] + 2 + len(name)
+            closing = data[value - 1]
+            # A tag without `=` may overrule an earlier one, and of a doubled tag the last counts: both are odd.
+            self.odd[line[(closing == _SEMICOLON) | (closing == _SPACE)]] = True
+            valued = closing == _EQUALS
+            line, found, value = line[valued], found[valued], value[valued]
+            self.odd[line[1:][line[1:] == line[:-1]]] = True
+            start, end = np.full(len(lines), -1, np.int64), np.full(len(lines), -1, np.int64)
+            start[line] = value
+            end[line] = np.minimum(following[found], tags_end[line])
+            self.start[name], self.end[name] = start, end
+
+
+def _parts(block: _Block, fast: _Fast, first_line_number: int) -> dict[str, Part]:
+    """The fast rows by channel, each viewer of a channel once."""
+    parts: dict[str, Part] = {}
+    words = np.ascontiguousarray(fast.login).view("<u8")
+    pair = fast.user * _MIX[0]
+    for column, factor in enumerate(_MIX):
+        pair = (pair ^ words[:, column]) * factor
+        pair ^= pair >> np.uint64(29)
+    order = np.argsort(fast.room, kind="stable")
+    cuts = np.flatnonzero(np.diff(fast.room[order])) + 1
+    for rows in np.split(order, cuts):
+        if not len(rows):
+            continue
+        _, first, who = np.unique(pair[rows], return_index=True, return_inverse=True)
+        shown = rows[first]
+        if (fast.user[shown[who]] != fast.user[rows]).any() or (words[shown[who]] != words[rows]).any():
+            who, shown = _exact_pairs(fast, rows)
+        users, logins = fast.user[shown].tolist(), fast.login[shown].view(f"S{fields.LOGIN_WIDTH}")[:, 0].tolist()
+        viewers = [(f"{ID_PREFIX}{user}", login.decode()) for user, login in zip(users, logins, strict=True)]
+        last = int(rows[-1])
+        name = block.bytes[fast.channel_start[last] : fast.channel_end[last]].tobytes()
+        events = EventColumns(
+            viewers,
+            fast.at[rows],
+            fast.ids[rows],
+            np.full(len(rows), MESSAGE, np.uint8),
+            who.astype(np.uint32),
+            fast.amount[rows],
+        )
+        parts[f"{ID_PREFIX}{fast.room[last]}"] = Part(
+            fast.lines[rows] + first_line_number, name.lower().decode(), events, ()
+        )
+    return parts
+
+
+def _exact_pairs(fast: _Fast, rows: Index) -> tuple[Index, Index]:
+    """Viewer index of each row and a row of each viewer, by the pairs themselves: for when two of them mix alike."""
+    seen: dict[tuple[int, bytes], int] = {}
+    shown: list[int] = []
+    who = np.empty(len(rows), np.int64)
+    for position, row in enumerate(rows.tolist()):
+        key = (int(fast.user[row]), fast.login[row].tobytes())
+        if key not in seen:
+            seen[key] = len(shown)
+            shown.append(row)
+        who[position] = seen[key]
+    return who, np.array(shown, np.int64)

@@ -1,0 +1,134 @@
+"""The fast reading of tagged lines equals the plain one, on ordinary, unusual and damaged lines."""
+
+from pathlib import Path
+
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from schemas.columns import EventColumns
+from streams.collect.chunk import Chunk
+from streams.collect.fast_irc import parse_irc_chunk, parse_irc_chunk_slowly
+
+UUID = "0123abcd-4567-89EF-0123-456789abcdef"
+
+
+def rows(events: EventColumns) -> list[tuple[object, ...]]:
+    return [
+        (events.viewers[w], int(a), i.tobytes(), int(k), int(m))
+        for w, a, i, k, m in zip(events.who, events.at, events.ids, events.kind, events.amount, strict=True)
+    ]
+
+
+def assert_same(data: bytes, first_line_number: int = 1) -> Chunk:
+    fast, slow = parse_irc_chunk(data, first_line_number), parse_irc_chunk_slowly(data, first_line_number)
+    assert fast.lines == slow.lines
+    assert fast.counts == slow.counts
+    assert fast.dead == slow.dead
+    assert fast.pending == slow.pending
+    assert {c: (login, rows(e)) for c, (login, e) in fast.channels.items()} == {
+        c: (login, rows(e)) for c, (login, e) in slow.channels.items()
+    }
+    for _, events in fast.channels.values():
+        assert len(set(events.viewers)) == len(events.viewers)
+        assert (events.at.dtype, events.ids.dtype, events.kind.dtype) == ("int64", "uint8", "uint8")
+        assert (events.who.dtype, events.amount.dtype, events.ids.shape) == ("uint32", "uint32", (len(events), 16))
+    return fast
+
+
+digits = st.one_of(
+    st.integers(0, 30).map(str), st.integers(0, 10**22).map(str), st.sampled_from(["", "007", "x1", "-1"])
+)
+times = st.one_of(
+    st.integers(1_767_225_600_000, 1_767_225_600_020).map(str),
+    st.sampled_from(
+        ["", "0", "1293839999999", "1293840000000", "4102444799999", "4102444800000", "01767225600000", "1e12"]
+    ),
+)
+ids = st.one_of(
+    st.uuids().map(str),
+    st.sampled_from(
+        [UUID, UUID.upper(), UUID[:-1], UUID + "0", UUID.replace("-", "_"), "", "odd", r"a\sb", "g" + UUID[1:]]
+    ),
+)
+values = {
+    "id": ids,
+    "room-id": digits,
+    "user-id": digits,
+    "tmi-sent-ts": times,
+    "bits": st.sampled_from(["1", "100", "4294967295", "4294967296", "", "1x"]),
+    "source-room-id": digits,
+    "msg-id": st.sampled_from(["sub", "resub", "subgift", "anonsubgift", "raid", "announcement", ""]),
+    "login": st.sampled_from(["Ann", "bob", "", "é"]),
+    "msg-param-viewerCount": digits,
+    "target-user-id": digits,
+    "color": st.sampled_from(["#1E90FF", "", "a=b", "id=5"]),
+    "badges": st.just("x/1,y/2"),
+    "idx": st.just("1"),
+    "user-idle": st.just("1"),
+}
+ordinary = {
+    "id": st.uuids().map(str),
+    "room-id": st.sampled_from(["1", "22"]),
+    "user-id": st.integers(1, 5).map(str),
+    "tmi-sent-ts": st.just("1767225600000"),
+}
+nicks = st.sampled_from(
+    ["ann", "Ann", "bob_1", "a" * 25, "a" * 26, "a" * 40, "é", "x y", "", "a-b", "a!b", "a@b", "tab\tbed"]
+)
+channels = st.sampled_from(["#chan", "#Chan", "#", "chan", "#" + "c" * 30, "#é", "#c!d"])
+verbs = st.sampled_from(
+    ["PRIVMSG"] * 8 + ["USERNOTICE", "CLEARCHAT", "CLEARMSG", "JOIN", "001", "privmsg", "PRIVMSGX", ""]
+)
+texts = st.sampled_from(["", " ", " :", " : ", "  :two", " one", " :x;id=5 =;", " :\0\r", " :é xx", " :  "])
+
+
+@st.composite
+def tag_sections(draw: st.DrawFn) -> str:
+    pairs = {name: draw(value) for name, value in ordinary.items()}
+    listed = list(pairs.items())
+    for name in draw(st.lists(st.sampled_from(sorted(values)), max_size=5)):
+        listed.append((name, draw(values[name])))
+    for name in draw(st.lists(st.sampled_from(sorted(ordinary)), max_size=1)):
+        listed = [pair for pair in listed if pair[0] != name]
+    listed = draw(st.permutations(listed))
+    return ";".join(name if draw(st.integers(0, 29)) == 0 else f"{name}={value}" for name, value in listed)
+
+
+@st.composite
+def lines(draw: st.DrawFn) -> bytes:
+    if draw(st.integers(0, 2)):  # two of three: nothing unusual
+        tags = ";".join(f"{name}={draw(value)}" for name, value in draw(st.permutations(list(ordinary.items()))))
+        nick, channel, verb, text = "ann", "#chan", "PRIVMSG", draw(texts)
+    else:
+        tags, nick, channel = draw(tag_sections()), draw(nicks), draw(channels)
+        verb, text = draw(verbs), draw(texts)
+    line = f"@{tags} :{nick}!{nick}@{nick}.tmi.twitch.tv {verb} {channel}{text}".encode()
+    if draw(st.integers(0, 5)) == 0 and line:
+        at = draw(st.integers(0, len(line) - 1))
+        line = line[:at] + draw(st.binary(max_size=3)) + line[at + draw(st.integers(0, 9)) :]
+    return line
+
+
+@given(st.lists(lines(), max_size=12), st.sampled_from([b"\n", b"\r\n"]), st.booleans())
+@example([b"@id;id=5 :a PRIVMSG #c x"], b"\n", True)
+@example([b"", b"@", b"@ ", b":", b"@a", b" ", b"\r"], b"\n", False)
+def test_fast_reading_equals_plain_reading(block: list[bytes], end: bytes, ended: bool) -> None:
+    assert_same(end.join(block) + (end if ended else b""), 7)
+
+
+@given(st.binary(max_size=400))
+def test_fast_reading_equals_plain_reading_on_junk(data: bytes) -> None:
+    assert_same(data)
+
+
+def test_fast_reading_equals_plain_reading_on_real_and_generated_captures(shared_dir: Path) -> None:
+    for name in ("data/forsen_2023-06-02.irc", "vectors/seals/kinds_400.irc"):
+        chunk = assert_same((shared_dir / name).read_bytes())
+        assert chunk.counts["events"] > 300
+
+
+def test_an_overlong_line_is_dead_and_its_neighbours_live() -> None:
+    good = f"@id={UUID};room-id=1;user-id=2;tmi-sent-ts=1767225600000 :a!a@a PRIVMSG #c :hi".encode()
+    chunk = assert_same(b"\n".join([good, good + b"x" * 70_000, good]))
+    assert [(d.line_number, d.length) for d in chunk.dead] == [(2, len(good) + 70_000)]
+    assert chunk.counts["events"] == 2
