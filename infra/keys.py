@@ -1,0 +1,137 @@
+"""The two secrets of an installation: made once, mode 0600, never overwritten.
+
+In: the paths from the settings. Out: the pepper (32 bytes; every viewer_ref of every seal hangs on it, losing it means
+that nobody can be shown their own participation any more) and the operator key (a token for the API's own doors).
+"""
+
+import hashlib
+import os
+import secrets
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+from blake3 import blake3
+
+from schemas.errors import TwzrdError
+
+PEPPER_BYTES = 32
+OPERATOR_KEY_BYTES = 32
+
+
+class KeyFileError(TwzrdError):
+    """A key file that is missing, malformed, or open to others."""
+
+
+@dataclass(frozen=True)
+class KeyState:
+    """What `twzrd keys show` says of one file; never the secret itself.
+
+    `fingerprint` of the pepper is the pepper_commit of design.md, as hex: the one that stands in every seal header.
+    """
+
+    name: str
+    path: Path
+    made_now: bool
+    fingerprint: str
+
+
+def init(pepper_file: Path, operator_key_file: Path) -> list[KeyState]:
+    """Make the files that are not there yet; those that are there are checked and left as they are."""
+    made = [_make(pepper_file, PEPPER_BYTES), _make(operator_key_file, OPERATOR_KEY_BYTES)]
+    shown = show(pepper_file, operator_key_file)
+    return [KeyState(s.name, s.path, new, s.fingerprint) for s, new in zip(shown, made, strict=True)]
+
+
+def show(pepper_file: Path, operator_key_file: Path) -> list[KeyState]:
+    """Where the keys are and their fingerprints."""
+    commit = blake3(b"\x04" + read_pepper(pepper_file)).hexdigest()
+    operator = hashlib.sha256(read_operator_key(operator_key_file).encode()).hexdigest()[:16]
+    return [
+        KeyState("pepper", pepper_file, False, commit),
+        KeyState("operator", operator_key_file, False, operator),
+    ]
+
+
+def backup(pepper_file: Path, operator_key_file: Path, folder: Path) -> list[Path]:
+    """Copy both files, mode 0600, into `folder` (made with 0700); refuses to overwrite a file that is there."""
+    _make_folder(folder)
+    pepper, operator = read_pepper(pepper_file).hex(), read_operator_key(operator_key_file)
+    copies = [(folder / "pepper", pepper), (folder / "operator", operator)]
+    for path, _ in copies:
+        if path.exists():
+            raise KeyFileError(f"{path} is already there and is not overwritten; choose an empty folder")
+    for path, text in copies:
+        if not _write_new(path, text):
+            raise KeyFileError(f"{path} appeared while writing and is not overwritten; choose an empty folder")
+    return [path for path, _ in copies]
+
+
+def read_pepper(path: Path) -> bytes:
+    """The pepper, 32 bytes. Raises KeyFileError."""
+    return _read_hex(path, PEPPER_BYTES, "pepper")
+
+
+def read_operator_key(path: Path) -> str:
+    """The operator key as its 64 hex digits, as it is sent in a request. Raises KeyFileError."""
+    return _read_hex(path, OPERATOR_KEY_BYTES, "operator key").hex()
+
+
+def _make(path: Path, count: int) -> bool:
+    _make_folder(path.parent)
+    return _write_new(path, secrets.token_hex(count))
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise KeyFileError(f"cannot make {folder}: {error.strerror}; choose another --home") from error
+
+
+def _write_new(path: Path, text: str) -> bool:
+    """Write a file that is whole or not there, even if we are killed; False if one is there already."""
+    unfinished = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    try:
+        descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+            os.fchmod(descriptor, 0o600)
+            file.write(text + "\n")
+            file.flush()
+            os.fsync(descriptor)
+        try:
+            os.link(unfinished, path)  # unlike rename, refuses an existing name
+        except FileExistsError:
+            return False
+        finally:
+            unfinished.unlink()
+        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except OSError as error:
+        raise KeyFileError(f"cannot write {path}: {error.strerror}; is the disk full or read-only?") from error
+    return True
+
+
+def _read_hex(path: Path, count: int, name: str) -> bytes:
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        raise KeyFileError(f"{name} file {path} is not there; make it with: twzrd keys init") from None
+    except OSError as error:
+        raise KeyFileError(f"cannot read {name} file {path}: {error.strerror}; whose file is it?") from error
+    with os.fdopen(descriptor, "rb") as file:
+        mode = stat.S_IMODE(os.fstat(descriptor).st_mode)
+        if mode & 0o077:
+            raise KeyFileError(f"{name} file {path} is open to others (mode {mode:04o}); close it: chmod 600 {path}")
+        text = file.read(count * 4).strip()
+    # The value itself is never put into a message.
+    mend = f"it must hold {count * 2} hex digits and nothing else; restore it from a backup"
+    if len(text) != count * 2:
+        raise KeyFileError(f"{name} file {path} holds {len(text)} characters; {mend}")
+    try:
+        return bytes.fromhex(text.decode("ascii"))
+    except ValueError:
+        raise KeyFileError(f"{name} file {path} holds something that is not hex; {mend}") from None
