@@ -11,6 +11,7 @@ Importing this module compiles and reads nothing.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,8 +37,57 @@ FAST = False
 _lanes: Lanes | None = None
 
 
+@dataclass
+class FastStatus:
+    """What `enable_fast` found, for logs and metrics."""
+
+    origin: str = "off"
+    """off | kept (code file of an earlier start) | compiled."""
+    lanes: int = 0
+    reason: str | None = None
+    """Why the loop is used, or why the kept file was not."""
+    unavailable: int = 0
+    refused_files: int = 0
+    unkept_files: int = 0
+
+
+fast_status = FastStatus()
+
+
 class HashInputError(TwzrdError):
     """An array handed to this module has the wrong shape, type or length."""
+
+
+def enable_fast(cache_dir: Path | None) -> bool:
+    """Turns the SIMD extra on for this process, if this machine has it; True if it is active now.
+
+    cache_dir: a private directory (made with mode 0700) for the compiled code, so that later starts need neither
+    llvmlite nor half a second of compilation; None compiles every time. Never raises for want of the extra: the loop
+    gives the same bytes, `fast_status` says why and counts. Called once by a process's composition.
+    """
+    global FAST, _lanes
+    from streams.core.blake3_lanes import load_lanes
+
+    try:
+        _lanes = load_lanes(cache_dir)
+    except TwzrdError as error:
+        fast_status.unavailable += 1
+        fast_status.reason = str(error)
+    else:
+        code = _lanes.code
+        fast_status.origin, fast_status.lanes = code.origin, _lanes.lanes
+        fast_status.refused_files += code.refused is not None
+        fast_status.unkept_files += code.unkept is not None
+        fast_status.reason = code.refused or code.unkept
+    FAST = _lanes is not None
+    return FAST
+
+
+def disable_fast() -> None:
+    """Back to the loop: for the oracle's side of tests and benchmarks."""
+    global FAST, _lanes
+    FAST, _lanes = False, None
+    fast_status.origin, fast_status.lanes = "off", 0
 
 
 def hash_rows(rows: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -48,11 +98,7 @@ def hash_rows(rows: NDArray[np.uint8]) -> NDArray[np.uint8]:
     _check_rows(rows, "rows")
     if _lanes is not None and len(rows) >= _lanes.min_rows and rows.shape[1] <= CHUNK_BYTES:
         return _lanes.hash_rows(np.ascontiguousarray(rows))
-    n, length = rows.shape
-    flat = rows.tobytes()
-    if length == 0:
-        return _stack([blake3(b"").digest()] * n)
-    return _stack([blake3(flat[at : at + length]).digest() for at in range(0, n * length, length)])
+    return _stack([state.digest() for state in map(blake3, _texts(rows))])
 
 
 def hash_nodes(pairs: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -65,8 +111,30 @@ def hash_nodes(pairs: NDArray[np.uint8]) -> NDArray[np.uint8]:
         raise HashInputError(f"pairs have {pairs.shape[1]} bytes a row; give left and right child, 64 bytes")
     if _lanes is not None and len(pairs) >= _lanes.min_rows:
         return _lanes.hash_nodes(np.ascontiguousarray(pairs))
-    flat = pairs.tobytes()
-    return _stack([blake3(NODE_PREFIX + flat[at : at + 64]).digest() for at in range(0, len(flat), 64)])
+    preimages = np.empty((len(pairs), 1 + 2 * DIGEST_BYTES), np.uint8)
+    preimages[:, 0] = NODE_PREFIX[0]
+    preimages[:, 1:] = pairs
+    return _stack([state.digest() for state in map(blake3, _texts(preimages))])
+
+
+def tree_levels(leaf_hashes: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
+    """All levels of the tree over leaf hashes, from the leaves up to the root (RFC 6962 shape: see `merkle`).
+
+    leaf_hashes: (n, 32) uint8; it is the first level itself. Each next level holds the parents of pairs; an odd last
+    node moves up unchanged. Raises HashInputError on another shape or type.
+    """
+    _check_rows(leaf_hashes, "leaf hashes")
+    if leaf_hashes.shape[1] != DIGEST_BYTES:
+        raise HashInputError(f"leaf hashes have {leaf_hashes.shape[1]} bytes a row; a digest has {DIGEST_BYTES}")
+    if _lanes is not None and len(leaf_hashes) >= _lanes.min_rows:
+        return _lanes.tree_levels(np.ascontiguousarray(leaf_hashes))
+    levels = [leaf_hashes]
+    while len(levels[-1]) > 1:
+        below = levels[-1]
+        pairs = len(below) // 2
+        parents = hash_nodes(below[: 2 * pairs].reshape(pairs, 2 * DIGEST_BYTES))
+        levels.append(np.concatenate([parents, below[-1:]]) if len(below) & 1 else parents)
+    return levels
 
 
 def keyed_hash_rows(rows: NDArray[np.uint8], keys: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -81,13 +149,10 @@ def keyed_hash_rows(rows: NDArray[np.uint8], keys: NDArray[np.uint8]) -> NDArray
         raise HashInputError(f"keys are {keys.dtype}{keys.shape}; give uint8 (32,) or ({n}, 32)")
     if _lanes is not None and n >= _lanes.min_rows and length <= CHUNK_BYTES:
         return _lanes.hash_rows(np.ascontiguousarray(rows), np.ascontiguousarray(keys))
-    flat = rows.tobytes()
-    inputs = [flat[at * length : (at + 1) * length] for at in range(n)]
     if keys.ndim == 1:
         key = keys.tobytes()
-        return _stack([blake3(value, key=key).digest() for value in inputs])
-    key_bytes = keys.tobytes()
-    return _stack([blake3(v, key=key_bytes[32 * i : 32 * i + 32]).digest() for i, v in enumerate(inputs)])
+        return _stack([blake3(text, key=key).digest() for text in _texts(rows)])
+    return _stack([blake3(text, key=key).digest() for text, key in zip(_texts(rows), _texts(keys), strict=True)])
 
 
 def hash_strings(values: Sequence[bytes], key: bytes) -> NDArray[np.uint8]:
@@ -120,6 +185,8 @@ def viewer_refs(
         keys = [blake3(epoch_tag, key=blake3(who, key=pepper).digest()).digest() for who in identities]
         refs = [blake3(VIEWER_REF_PREFIX + k + who).digest() for k, who in zip(keys, identities, strict=True)]
         return _stack(refs), _stack(keys)
+    if n and max(map(len, identities)) <= _lanes.max_viewer_bytes:
+        return _lanes.hash_viewers(identities, pepper, epoch_tag)
     pepper_row, tag_row = np.frombuffer(pepper, np.uint8), np.frombuffer(epoch_tag, np.uint8)
     all_refs, all_keys = np.empty((n, DIGEST_BYTES), np.uint8), np.empty((n, DIGEST_BYTES), np.uint8)
     for at, rows in _by_length(identities):
@@ -146,6 +213,15 @@ def _by_length(values: Sequence[bytes]) -> list[tuple[NDArray[np.intp] | slice, 
         joined = b"".join([values[place] for place in places.tolist()])
         groups.append((places, np.frombuffer(joined, np.uint8).reshape(len(places), length)))
     return groups
+
+
+def _texts(rows: NDArray[np.uint8]) -> list[bytes]:
+    """Each row as bytes. Unstructured void is numpy's fastest way there that keeps trailing zeros."""
+    n, length = rows.shape
+    if length == 0:
+        return [b""] * n
+    texts: list[bytes] = np.ascontiguousarray(rows).view(f"V{length}").ravel().tolist()
+    return texts
 
 
 def _stack(digests: list[bytes]) -> NDArray[np.uint8]:

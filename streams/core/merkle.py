@@ -16,7 +16,7 @@ from blake3 import blake3
 from numpy.typing import NDArray
 
 from schemas.errors import ProofError as ProofError
-from streams.core.hashing import DIGEST_BYTES, NODE_PREFIX, HashInputError, hash_nodes, hash_rows
+from streams.core.hashing import DIGEST_BYTES, NODE_PREFIX, HashInputError, hash_rows, tree_levels
 
 LEAF_PREFIX = b"\x00"
 
@@ -47,18 +47,14 @@ def node_hash(left: bytes, right: bytes, hasher: Hasher = blake3_hash) -> bytes:
 class Tree:
     """All levels of one evidence tree, kept as arrays, so that a path is a few slices.
 
-    Memory: about 64 bytes a leaf (`nbytes`).
+    Memory: about 64 bytes a leaf and at most 1 KiB a level (`nbytes`).
     """
 
     __slots__ = ("_levels",)
 
     def __init__(self, leaf_hashes: NDArray[np.uint8]) -> None:
         """leaf_hashes: (n, 32) uint8 in index order; n may be 0; kept, not copied. Raises HashInputError."""
-        if leaf_hashes.dtype != np.uint8 or leaf_hashes.ndim != 2 or leaf_hashes.shape[1] != DIGEST_BYTES:
-            raise HashInputError(f"leaf hashes are {leaf_hashes.dtype}{leaf_hashes.shape}; give uint8 (n, 32)")
-        self._levels = [leaf_hashes]
-        while len(self._levels[-1]) > 1:
-            self._levels.append(_parents(self._levels[-1]))
+        self._levels = tree_levels(leaf_hashes)
 
     @classmethod
     def from_preimages(cls, rows: NDArray[np.uint8]) -> Tree:
@@ -73,17 +69,20 @@ class Tree:
     @property
     def root(self) -> bytes:
         """32 bytes; EMPTY_ROOT for no leaves."""
-        return self._levels[-1].tobytes() if self.size else EMPTY_ROOT
+        top: bytes = self._levels[-1].tobytes()
+        return top if self.size else EMPTY_ROOT
 
     @property
     def nbytes(self) -> int:
-        """Bytes held by the levels."""
-        return sum(level.nbytes for level in self._levels)
+        """Bytes held by the levels, padding included."""
+        owners = [level.base if isinstance(level.base, np.ndarray) else level for level in self._levels[1:]]
+        return self._levels[0].nbytes + sum({id(owner): owner.nbytes for owner in owners}.values())
 
     def leaf(self, index: int) -> bytes:
         """Hash of the leaf at index. Raises ProofError outside 0..size-1."""
         _check_index(index, self.size)
-        return self._levels[0][index].tobytes()
+        found: bytes = self._levels[0][index].tobytes()
+        return found
 
     def path(self, index: int) -> list[bytes]:
         """Sibling hashes from the leaf upward (RFC 6962 PATH). Raises ProofError outside 0..size-1."""
@@ -98,13 +97,8 @@ class Tree:
 
 
 def merkle_root(preimages: NDArray[np.uint8]) -> bytes:
-    """Root over leaf preimages (n, 96) in index order, without keeping the levels."""
-    level = _leaf_hashes(preimages)
-    if len(level) == 0:
-        return EMPTY_ROOT
-    while len(level) > 1:
-        level = _parents(level)
-    return level.tobytes()
+    """Root over leaf preimages (n, 96) in index order; the levels are let go."""
+    return Tree.from_preimages(preimages).root
 
 
 def path_length(index: int, size: int) -> int:
@@ -159,12 +153,6 @@ def _leaf_hashes(preimages: NDArray[np.uint8]) -> NDArray[np.uint8]:
         index = int(np.flatnonzero(preimages[:, 0])[0])
         raise HashInputError(f"leaf preimage {index} begins with {int(preimages[index, 0]):02x}; it must begin with 00")
     return hash_rows(preimages)
-
-
-def _parents(level: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    pairs = len(level) // 2
-    parents = hash_nodes(level[: 2 * pairs].reshape(pairs, 2 * DIGEST_BYTES))
-    return np.concatenate([parents, level[-1:]]) if len(level) & 1 else parents
 
 
 def _check_index(index: int, size: int) -> None:

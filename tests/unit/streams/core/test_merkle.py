@@ -115,5 +115,5 @@ def test_a_tree_says_what_it_weighs() -> None:
 
 @pytest.mark.parametrize("shape", [(4, 31), (4,), (2, 2, 32)])
 def test_leaf_hashes_of_another_shape_are_refused(shape: tuple[int, ...]) -> None:
-    with pytest.raises(HashInputError, match=r"give uint8 \(n, 32\)"):
+    with pytest.raises(HashInputError, match=r"^leaf hashes "):
         merkle.Tree(np.zeros(shape, np.uint8))
