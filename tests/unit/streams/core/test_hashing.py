@@ -304,9 +304,10 @@ def test_code_that_hashes_wrongly_is_not_used(monkeypatch: pytest.MonkeyPatch) -
 # -- the compiler's object -------------------------------------------------------------------------------------------
 
 
-def test_an_object_of_another_kind_is_refused() -> None:
-    with pytest.raises(UnexpectedObject, match="only ELF64"):
-        flatten(b"\x7fELF\x01\x01" + bytes(64), ("f",))
+@pytest.mark.parametrize("head", [b"\x7fELF\x01\x01" + bytes(12) + b"\x3e", b"\x7fELF\x02\x01" + bytes(12) + b"\xb7"])
+def test_an_object_for_32_bits_or_another_processor_is_refused(head: bytes) -> None:
+    with pytest.raises(UnexpectedObject, match="only ELF64 for x86-64"):
+        flatten(head + bytes(64), ("f",))
 
 
 @needs_lanes
