@@ -115,39 +115,42 @@ def run_as(argv: list[str], account: Account | None, cwd: Path, timeout_s: float
 
 
 def _runs(folder: Path, account: Account) -> bool:
-    try:
-        code, _ = run_as([str(folder / "postgres"), "--version"], account, Path("/"), timeout_s=20)
-    except PermissionError:
-        return False
-    # initdb finds its templates beside the programs, so these must be readable too.
-    probe = ["/bin/sh", "-c", 'test -r "$0"', str(folder.parent / "share" / "postgresql" / "postgres.bki")]
-    return code == 0 and run_as(probe, account, Path("/"), timeout_s=20)[0] == 0
+    # initdb needs the libraries beside the package and reads its templates: try both, not the permission bits.
+    templates = folder.parent / "share" / "postgresql" / "postgres.bki"
+    probe = '"$0/postgres" --version && "$0/initdb" --version && test -r "$1"'
+    return run_as(["/bin/sh", "-c", probe, str(folder), str(templates)], account, Path("/"), timeout_s=30)[0] == 0
 
 
 def _copy_for_account(source: Path) -> Path:
+    """Copy the installed tree and the libraries that it looks for beside its package; returns the tree's new place."""
+    package = source.parent
+    libraries = package.with_name(package.name + ".libs")
     version = hashlib.sha256(f"{source}\0{(source / 'bin' / 'postgres').stat().st_mtime_ns}".encode()).hexdigest()[:12]
     target = _ROOT_COPY / f"postgres-{POSTGRES_MAJOR}-{version}"
-    if target.exists():
-        return target
+    copied = target / package.name / source.name
+    if copied.exists():
+        return copied
     try:
         _ROOT_COPY.mkdir(mode=0o755, parents=True, exist_ok=True)
-        os.chmod(_ROOT_COPY, 0o755)
+        _ROOT_COPY.chmod(0o755)
         unfinished = Path(tempfile.mkdtemp(prefix=".copy-", dir=_ROOT_COPY))
         for part in ("bin", "lib", "share"):
-            shutil.copytree(source / part, unfinished / part, symlinks=True)
+            shutil.copytree(source / part, unfinished / package.name / source.name / part, symlinks=True)
+        if libraries.exists():
+            shutil.copytree(libraries, unfinished / libraries.name, symlinks=True)
         for path in [unfinished, *unfinished.rglob("*")]:
             if not path.is_symlink():
                 path.chmod(0o755 if path.is_dir() or path.parent.name == "bin" else 0o644)
         try:
-            os.rename(unfinished, target)
+            unfinished.rename(target)
         except OSError:
             # Another process was first; its copy is the same.
             shutil.rmtree(unfinished)
-            if not target.exists():
+            if not copied.exists():
                 raise
     except OSError as error:
         raise PostgresUnavailable(
             f"the server's account cannot read {source}, and copying it to {_ROOT_COPY} failed: {error}; "
             "put the checkout where every user may read it (for example /srv/twzrd)"
         ) from error
-    return target
+    return copied
