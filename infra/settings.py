@@ -168,6 +168,6 @@ def variables() -> list[tuple[str, str, str]]:
 
 
 def _unknown_message(name: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(name, known, n=1)
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.8)
     mend = f"did you mean {near[0]}?" if near else f"unset it, or use one of {', '.join(known)}"
     return f"{name} is not a setting of twzrd; {mend}"

@@ -1,0 +1,106 @@
+"""Settings: read in one place, strict about names and values, every message with its mend."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from infra import settings
+from infra.settings import Settings, SettingsError, load
+
+
+def test_defaults_need_no_environment() -> None:
+    found = load(environ={})
+    assert found.home == Path("~/.twzrd").expanduser()
+    assert (found.log, found.engine, found.partitions) == ("postgres", "faust", 8)
+    assert (found.database_url, found.kafka_bootstrap, found.topic_prefix) == ("", "", "")
+    assert found.pepper_path == found.home / "keys" / "pepper"
+    assert found.operator_key_path == found.home / "keys" / "operator"
+    assert found.archive_path == found.home / "archive"
+    assert found.postgres_dir == found.home / "postgres"
+
+
+def test_every_setting_is_read_from_its_variable() -> None:
+    given = {
+        "TWZRD_HOME": "/srv/twzrd",
+        "TWZRD_LOG": "kafka",
+        "TWZRD_ENGINE": "direct",
+        "TWZRD_DATABASE_URL": "postgresql://u:p@db:5432/x",
+        "TWZRD_KAFKA_BOOTSTRAP": "a:9092,b:9092",
+        "TWZRD_PARTITIONS": "32",
+        "TWZRD_TOPIC_PREFIX": "dev.",
+        "TWZRD_POLICY_FILE": "/etc/policy.json",
+        "TWZRD_PEPPER_FILE": "/etc/pepper",
+        "TWZRD_OPERATOR_KEY_FILE": "/etc/operator",
+        "TWZRD_ARCHIVE_DIR": "/mnt/archive",
+        "TWZRD_CACHE": "/var/cache/x",
+        "TWZRD_API_HOST": "::1",
+        "TWZRD_API_PORT": "0",
+        "TWZRD_BATCH_ENVELOPES": "1000",
+        "TWZRD_BATCH_WAIT_MS": "5",
+        "TWZRD_BATCH_BYTES": "1000000",
+        "TWZRD_LOG_LEVEL": "debug",
+        "TWZRD_LOG_FORMAT": "json",
+    }
+    assert {name for name, _, _ in settings.variables()} == set(given)
+    found = dataclasses.asdict(load(environ=given))
+    assert {k: str(v) for k, v in found.items()} == {k.removeprefix("TWZRD_").lower(): v for k, v in given.items()}
+
+
+def test_home_of_the_command_line_goes_before_the_variable() -> None:
+    assert load(Path("/a"), {"TWZRD_HOME": "/b"}).home == Path("/a")
+    assert load(None, {"TWZRD_HOME": "/b"}).home == Path("/b")
+
+
+def test_relative_paths_become_absolute(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert load(Path("here"), {}).home == tmp_path / "here"
+
+
+def test_empty_variable_counts_as_not_set() -> None:
+    assert load(environ={"TWZRD_PARTITIONS": "", "TWZRD_LOG": ""}) == load(environ={})
+
+
+def test_unknown_variable_is_named_with_the_one_that_was_meant() -> None:
+    with pytest.raises(SettingsError, match=r"TWZRD_PARTITION is not .*TWZRD_PARTITIONS\?"):
+        load(environ={"TWZRD_PARTITION": "4"})
+    with pytest.raises(SettingsError, match=r"TWZRD_XYZZY .*unset it, or use one of TWZRD_HOME"):
+        load(environ={"TWZRD_XYZZY": "4"})
+
+
+def test_what_only_tests_read_is_no_mistake_and_others_variables_are_not_ours() -> None:
+    assert load(environ={"TWZRD_SEED": "1", "TWZRD_REQUIRE_KAFKA": "1", "PATH": "/bin"}) == load(environ={})
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "allowed"),
+    [
+        ("TWZRD_LOG", "mysql", "one of postgres, kafka"),
+        ("TWZRD_ENGINE", "Faust", "one of faust, direct"),
+        ("TWZRD_PARTITIONS", "0", "from 1 to 1024"),
+        ("TWZRD_PARTITIONS", "-1", "from 1 to 1024"),
+        ("TWZRD_PARTITIONS", "١", "from 1 to 1024"),
+        ("TWZRD_PARTITIONS", "8.0", "from 1 to 1024"),
+        ("TWZRD_API_PORT", "65536", "from 0 to 65535"),
+        ("TWZRD_DATABASE_URL", "mysql://x", "postgresql://"),
+        ("TWZRD_KAFKA_BOOTSTRAP", "localhost", "host:port"),
+        ("TWZRD_KAFKA_BOOTSTRAP", "a:9092,b", "host:port"),
+        ("TWZRD_TOPIC_PREFIX", "a b", "letters, digits"),
+        ("TWZRD_LOG_LEVEL", "loud", "one of debug"),
+        ("TWZRD_PEPPER_FILE", "a\0b", "a path"),
+    ],
+)
+def test_refused_value_is_named_with_what_it_may_be(variable: str, value: str, allowed: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load(environ={variable: value})
+    assert variable in str(caught.value) and repr(value) in str(caught.value) and allowed in str(caught.value)
+
+
+def test_settings_cannot_be_changed_afterwards() -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        load(environ={}).partitions = 9  # type: ignore[misc]
+
+
+def test_every_setting_says_what_it_means() -> None:
+    assert all(meaning for _, _, meaning in settings.variables())
+    assert len(settings.variables()) == len(dataclasses.fields(Settings))
