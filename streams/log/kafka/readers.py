@@ -148,20 +148,22 @@ class ReaderPool:
         """See streams.log.port.Log.read."""
         async with self._slots:
             reader, surplus = self._take(partition, start)
-            sound = False
+            broken = True
             try:
                 for spare in surplus:
                     await spare.stop()
                 meta = await self._offsets()
                 await reader.start()
+                # A caller that gives up waiting (cancellation) leaves the reader as it was.
+                broken = False
                 records = await reader.read(start, max_records, max_bytes, wait_ms, meta)
-                sound = True
             except (KafkaError, OSError, TimeoutError) as error:
+                broken = True
                 raise self._lost(partition, error) from error
             finally:
                 reader.busy = False
                 reader.used_s = time.monotonic()
-                if not sound:
+                if broken:
                     self._readers = [other for other in self._readers if other is not reader]
                     await reader.stop()
         return records
