@@ -80,49 +80,42 @@ class Rows:
 
     def add(self, line_number: int, event: Event, raw: bytes) -> None:
         """raw: the line with its time stamp, no line end; used where the event has no id of its own."""
-        rows = self.channels.get(event.channel)
+        channel, channel_login, at_ms, event_id, kind, viewer, login, amount = event
+        rows = self.channels.get(channel)
         if rows is None:
-            rows = self.channels[event.channel] = _ChannelRows()
-        rows.login = event.channel_login
-        if event.id is None:
-            rows.pending.append((len(rows.at), raw))
-            rows.ids.append(derived_id(raw, 0))
-        else:
-            rows.ids.append(event.id)
-        pair = (event.viewer, event.login)
-        rows.who.append(rows.viewers.setdefault(pair, len(rows.viewers)))
-        rows.line_numbers.append(line_number)
-        rows.at.append(event.at_ms)
-        rows.kind.append(event.kind)
-        rows.amount.append(event.amount)
+            rows = self.channels[channel] = _ChannelRows()
+        rows.login = channel_login
+        if event_id is None:
+            rows.pending.append((len(rows.records), raw))
+            event_id = derived_id(raw, 0)
+        who = rows.viewers.setdefault((viewer, login), len(rows.viewers))
+        rows.records.append((line_number, at_ms, event_id, kind, who, amount))
 
 
 class _ChannelRows:
-    __slots__ = ("amount", "at", "ids", "kind", "line_numbers", "login", "pending", "viewers", "who")
+    """Records are (line number, at, id, kind, who, amount)."""
+
+    __slots__ = ("login", "pending", "records", "viewers")
 
     def __init__(self) -> None:
         self.login = ""
         self.viewers: dict[tuple[str, str], int] = {}
-        self.line_numbers: list[int] = []
-        self.at: list[int] = []
-        self.ids: list[bytes] = []
-        self.kind: list[int] = []
-        self.who: list[int] = []
-        self.amount: list[int] = []
+        self.records: list[tuple[int, int, bytes, int, int, int]] = []
         self.pending: list[tuple[int, bytes]] = []
 
     def part(self) -> "Part":
         """These rows as columns with their line numbers."""
+        line_numbers, at, ids, kind, who, amount = zip(*self.records, strict=True)
         return Part(
-            np.array(self.line_numbers, np.int64),
+            np.array(line_numbers, np.int64),
             self.login,
             EventColumns(
                 list(self.viewers),
-                np.array(self.at, np.int64),
-                np.frombuffer(bytearray().join(self.ids), np.uint8).reshape(-1, 16),
-                np.array(self.kind, np.uint8),
-                np.array(self.who, np.uint32),
-                np.array(self.amount, np.uint32),
+                np.array(at, np.int64),
+                np.frombuffer(bytearray().join(ids), np.uint8).reshape(-1, 16),
+                np.array(kind, np.uint8),
+                np.array(who, np.uint32),
+                np.array(amount, np.uint32),
             ),
             self.pending,
         )
@@ -147,7 +140,9 @@ def assemble(chunk: Chunk, rows: Rows, fast: dict[str, Part] | None = None) -> C
         part = parts[0] if len(parts) == 1 else _merged(*parts)
         chunk.channels[channel] = (part.login, part.events)
         chunk.counts[EVENTS] += len(part.events)
-        chunk.pending.extend(PendingId(int(part.line_numbers[row]), channel, row, raw) for row, raw in part.pending)
+        if part.pending:
+            line_numbers = part.line_numbers.tolist()
+            chunk.pending.extend(PendingId(line_numbers[row], channel, row, raw) for row, raw in part.pending)
     chunk.pending.sort()
     if chunk.dead:
         chunk.dead.sort()

@@ -45,10 +45,13 @@ class DerivedIds:
         """Put the final ids into chunk's columns and empty its pending list. Returns chunk."""
         if not chunk.pending:
             return chunk
-        events_of = {channel: events for channel, (_, events) in chunk.channels.items()}
-        keys = [events_of[p.channel].ids[p.row].tobytes() for p in chunk.pending]
-        times = [int(events_of[p.channel].at[p.row]) for p in chunk.pending]
-        lowest, highest = min(times), max(times)
+        ids_of = {channel: events.ids for channel, (_, events) in chunk.channels.items()}
+        all_keys = {channel: ids.tobytes() for channel, ids in ids_of.items()}
+        keys = [all_keys[channel][16 * row : 16 * row + 16] for _, channel, row, _ in chunk.pending]
+        # The span of all rows of these channels is a little wider than that of the pending ones, which does no harm.
+        waiting = {pending.channel for pending in chunk.pending}
+        lowest = min(int(chunk.channels[channel][1].at.min()) for channel in waiting)
+        highest = max(int(chunk.channels[channel][1].at.max()) for channel in waiting)
         self._recall(keys, lowest, highest)
         self._min_at_ms, self._max_at_ms = min(self._min_at_ms, lowest), max(self._max_at_ms, highest)
         counts = self._recent
@@ -58,7 +61,7 @@ class DerivedIds:
             if earlier:
                 self.repeated_lines += 1
                 final = derived_id(pending.raw, earlier)
-                events_of[pending.channel].ids[pending.row] = np.frombuffer(final, np.uint8)
+                ids_of[pending.channel][pending.row] = np.frombuffer(final, np.uint8)
         chunk.pending.clear()
         if len(counts) > self._max_recent_lines:
             self._put_by()

@@ -1,0 +1,98 @@
+"""One big plain file as ranges of whole lines, to be read by several processes. Beside `source`.
+
+Out of each range come chunks whose line numbers count from the range's start and whose pending ids are unsettled: the
+caller adds the lines of the ranges before (`Chunk.renumbered`) and settles in order (`derived_ids.split_pending` keeps
+the rows that must wait; in tagged files they are few). The result is that of reading the file whole.
+"""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from io import RawIOBase
+from itertools import pairwise
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from streams.collect.chunk import Chunk
+from streams.collect.files.errors import SourceError
+from streams.collect.files.formats import AS_FOUND, Formats, ReadOptions, read_whole_block
+from streams.collect.files.lines import line_blocks
+from streams.collect.files.source import FORMATS, STDIN, Source
+
+MIN_RANGE_BYTES: Final = 4 * 1024 * 1024
+_SEEK_BYTES: Final = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class ByteRange:
+    """Bytes [start, end) of a plain file of the named format; start and end lie behind line ends."""
+
+    path: str
+    start: int
+    end: int
+    format: str
+
+
+def split_source(
+    source: str | Path,
+    jobs: int,
+    options: ReadOptions = AS_FOUND,
+    formats: Formats = FORMATS,
+    min_range_bytes: int = MIN_RANGE_BYTES,
+) -> list[ByteRange] | None:
+    """Up to jobs ranges of about equal size, at least min_range_bytes each; None where the input must be read whole.
+
+    That is: standard input, packed files, formats whose lines lean on earlier ones, small files. Raises SourceError.
+    """
+    if str(source) == STDIN:
+        return None
+    with Source(source, options, formats) as opened:
+        size, name = opened.total_bytes or 0, opened.format.name
+        if opened.packing is not None or opened.block_reader is None or not Path(source).is_file():
+            return None
+    count = min(jobs, size // min_range_bytes)
+    if count < 2:
+        return None
+    with Path(source).open("rb") as file:
+        cuts = [_line_start(file, size * part // count) for part in range(1, count)]
+    bounds = sorted({0, *cuts, size})
+    return [ByteRange(str(source), a, b, name) for a, b in pairwise(bounds)]
+
+
+def read_range(part: ByteRange, options: ReadOptions = AS_FOUND, formats: Formats = FORMATS) -> Iterator[Chunk]:
+    """The chunks of one range, numbered from its start, ids unsettled. Raises SourceError where the file fails."""
+    form = formats.lines[part.format]
+    if form.block_reader is None:
+        raise SourceError(f"{part.path}: format {part.format!r} cannot be read in ranges; read it with open_source")
+    read = form.block_reader(part.path, options)
+    try:
+        with open(part.path, "rb", buffering=0) as file:
+            file.seek(part.start)
+            for block in line_blocks(_Slice(file, part.end - part.start)):
+                yield read_whole_block(read, block)
+    except OSError as error:
+        raise SourceError(f"{part.path}: reading broke: {error.strerror or error}") from error
+
+
+class _Slice:
+    """The next so many bytes of a file."""
+
+    fault: str | None = None
+
+    def __init__(self, file: RawIOBase, length: int) -> None:
+        self._file = file
+        self._left = length
+
+    def read(self, size: int, /) -> bytes:
+        data = self._file.read(min(size, self._left)) or b""
+        self._left -= len(data)
+        return data
+
+
+def _line_start(file: BinaryIO, position: int) -> int:
+    """The first line start at or after position."""
+    file.seek(position - 1)
+    while piece := file.read(_SEEK_BYTES):
+        if (found := piece.find(b"\n")) >= 0:
+            return file.tell() - len(piece) + found + 1
+    return file.seek(0, os.SEEK_END)
