@@ -19,7 +19,7 @@ help: ## list the tasks
 # ---- set-up ------------------------------------------------------------------------------------------------------
 
 .PHONY: setup
-setup: $(RUNTIME_STAMP) ## make .venv with twzrd in it (pinned, with hashes); nothing to do when it is up to date
+setup: $(RUNTIME_STAMP) ## make .venv with twzrd in it (pinned, with hashes); does nothing when up to date
 
 .PHONY: setup-dev
 setup-dev: $(DEV_STAMP) ## the same and what tests and benchmarks need
@@ -35,6 +35,7 @@ $(RUNTIME_STAMP): requirements.txt pyproject.toml | $(BIN)/python
 	$(PIP) install --quiet --require-hashes -r requirements.txt
 	$(PIP) install --quiet --no-deps --no-build-isolation -e .
 	@touch $@
+	@echo "twzrd is set up; see: $(BIN)/twzrd --help"
 
 $(DEV_STAMP): requirements-dev.txt $(RUNTIME_STAMP)
 	$(PIP) install --quiet --require-hashes -r requirements-dev.txt

@@ -22,6 +22,7 @@ INITDB_TIMEOUT_S = 120.0
 _SETTINGS: dict[str, str] = {
     "listen_addresses": "''",
     "unix_socket_permissions": "0700",
+    "cluster_name": "'twzrd'",
     "max_connections": "200",
     "shared_buffers": "256MB",
     "work_mem": "16MB",
@@ -57,13 +58,13 @@ _NOT_DURABLE: dict[str, str] = {
 }
 
 
-def data_argument(cluster: Path, account: Account | None) -> str:
-    """How a program of Postgres is told its data directory.
+def data_argument() -> str:
+    """How a program of Postgres is told its data directory, in which it is started.
 
-    Run as another account it may not be able to walk the path (a home of mode 0700). It is started *in* the directory,
-    and Linux follows /proc/self/cwd without asking the parents, so none of them has to be opened up.
+    Run as another account it may not be able to walk the path (a home of mode 0700). Linux follows /proc/self/cwd
+    without asking the parents, so none of them has to be opened up; nor does pg_ctl's shell see an odd name.
     """
-    return "/proc/self/cwd" if account else str(cluster)
+    return "/proc/self/cwd" if os.path.isdir("/proc/self/cwd") else "."
 
 
 def ensure_cluster(cluster: Path, bin_dir: Path, account: Account | None, durable: bool) -> None:
@@ -85,10 +86,10 @@ def ensure_cluster(cluster: Path, bin_dir: Path, account: Account | None, durabl
     unfinished.mkdir(mode=0o700)
     if account:
         os.chown(unfinished, account.uid, account.gid)
-    initdb = [str(bin_dir / "initdb"), "-D", data_argument(unfinished, account), "-U", ROLE, "--auth=reject"]
+    initdb = [str(bin_dir / "initdb"), "-D", data_argument(), "-U", ROLE, "--auth=reject"]
     initdb += ["--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
     _must(initdb if durable else [*initdb, "--no-sync"], account, unfinished)
-    single = [str(bin_dir / "postgres"), "--single", "-D", data_argument(unfinished, account), "postgres"]
+    single = [str(bin_dir / "postgres"), "--single", "-D", data_argument(), "postgres"]
     _must(single, account, unfinished, stdin=f"create database {DATABASE};\n")
     configuration = unfinished / "postgresql.conf"
     text = (

@@ -63,7 +63,7 @@ def start(cluster: Path, bin_dir: Path, account: Account | None, socket_dir: str
     """Start the server, which will put its socket in `socket_dir`, and wait until it takes connections."""
     _clear_dead(cluster, socket_dir)
     argv = [str(bin_dir / "pg_ctl"), "start", "-w", "-t", f"{START_TIMEOUT_S:.0f}"]
-    argv += ["-D", data_argument(cluster, account), "-l", "startup.log" if account else str(cluster / "startup.log")]
+    argv += ["-D", data_argument(), "-l", "startup.log"]
     (cluster / "startup.log").unlink(missing_ok=True)
     code, output = run_as(argv, account, cluster, START_TIMEOUT_S + 10)
     found = wait_ready(cluster) if code == 0 else None

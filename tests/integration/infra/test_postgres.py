@@ -2,10 +2,12 @@
 
 import asyncio
 import os
+import shutil
 import signal
 import stat
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -100,7 +102,9 @@ def test_killed_owner_does_not_count_any_more(server: EmbeddedPostgres) -> None:
     assert server.running_pid() is None
 
 
-@pytest.mark.parametrize("folder", ["pg", "a folder, with 'odd' names", "long" * 30], ids=["plain", "odd", "long"])
+@pytest.mark.parametrize(
+    "folder", ["pg", "a folder, with 'odd' \"names\" $HOME", "long" * 30], ids=["plain", "odd", "long"]
+)
 def test_killed_postmaster_comes_back_under_the_same_dsn(tmp_path: Path, folder: str) -> None:
     server = EmbeddedPostgres(tmp_path / folder, durable=False)
     dsn = server.start()
@@ -182,6 +186,48 @@ def test_only_the_owner_gets_in_and_no_directory_is_opened_for_the_server(tmp_pa
         assert query(dsn, "show listen_addresses") == ""
         with pytest.raises(asyncpg.InvalidAuthorizationSpecificationError):
             query(dsn.replace("twzrd@", "postgres@"), "select 1")
+
+
+# Everything is imported first: the account may not be able to read root's Python.
+AS_NORMAL_USER = """
+import asyncio, os, pwd, sys
+from pathlib import Path
+import asyncpg, psutil
+from infra.postgres import EmbeddedPostgres
+
+async def check(dsn):
+    connection = await asyncpg.connect(dsn)
+    assert await connection.fetchval("select current_user") == "twzrd"
+    await connection.close()
+
+server = EmbeddedPostgres(Path(sys.argv[1]) / "pg", durable=False)
+asyncio.run(asyncio.sleep(0))
+nobody = pwd.getpwnam("nobody")
+os.setgroups([])
+os.setgid(nobody.pw_gid)
+os.setuid(nobody.pw_uid)
+os.environ.update(HOME="/nonexistent", USER="nobody")
+asyncio.run(check(server.start()))
+pid = server.running_pid()
+assert psutil.Process(pid).uids().real == os.getuid() != 0
+os.kill(pid, 9)
+asyncio.run(check(server.start()))
+server.stop()
+assert server.running_pid() is None
+print("done")
+"""
+
+
+def test_normal_user_runs_it_as_themselves() -> None:
+    if os.geteuid() != 0:
+        return  # then every other test here shows it
+    # pytest's own folders are root's alone.
+    with tempfile.TemporaryDirectory() as folder:
+        shutil.chown(folder, "nobody")
+        done = subprocess.run(
+            [sys.executable, "-c", AS_NORMAL_USER, folder], capture_output=True, text=True, check=False
+        )
+    assert done.stdout == "done\n", done.stderr
 
 
 def test_root_that_may_not_share_its_checkout_gets_a_copy_of_the_programs(
