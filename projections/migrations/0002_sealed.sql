@@ -53,7 +53,7 @@ create table viewer_epochs (
     increase_base_units numeric not null,
     primary key (viewer_key, seal_id)
 );
-create index on viewer_epochs using brin (seal_id);
+create index on viewer_epochs using brin (seal_id) with (autosummarize = on);
 
 create table allocation_shortfalls (
     viewer_key bigint not null,
