@@ -181,6 +181,7 @@ class Shard:
             from_offset=epoch.first_offset,
             through_offset=offset,
             closed_by=closed_by,
+            frontier_ms=None if closed_by == END else channel.frontier_ms,
         )
         return None if made is None else self.output_of(made, epoch.first_offset)
 
@@ -200,7 +201,14 @@ class Shard:
 
     def _closed(self, channel: Channel, from_ms: int, until_ms: int, offset: int, closed_by: str) -> Output:
         notice = records.Closed(
-            records.VERSION, channel.identity, channel.login, from_ms // 1000, until_ms // 1000, offset, closed_by
+            records.VERSION,
+            channel.identity,
+            channel.login,
+            from_ms // 1000,
+            until_ms // 1000,
+            offset,
+            closed_by,
+            None if closed_by == END else channel.frontier_ms,
         )
         needs = min((epoch.first_offset for epoch in channel.open.values()), default=offset)
         return self._output(EPOCH_SEALED, [self._keyed(channel, from_ms // 1000, notice)], needs)
@@ -254,6 +262,15 @@ class Shard:
         """The lowest offset that an open epoch or an unacknowledged output still needs; the offset to commit."""
         open_ = (epoch.first_offset for channel in self._channels.values() for epoch in channel.open.values())
         return min(self.next, min(self._pending.values(), default=self.next), min(open_, default=self.next))
+
+    def least_watermark_ms(self) -> int | None:
+        """The watermark of the channel that is furthest behind; None where no channel states observations."""
+        now = (
+            channel.frontier_ms - self._schedule.at(channel.frontier_ms // 1000).grace_s * 1000
+            for channel in self._channels.values()
+            if channel.frontier_ms is not None
+        )
+        return min(now, default=None)
 
     def live_views(self) -> Iterator[LiveView]:
         """Every open epoch as it stands."""

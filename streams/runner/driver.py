@@ -1,0 +1,72 @@
+"""What every engine that drives shards shares: what was sealed before comes in at assignment, outputs go out.
+
+Order matters at assignment: first the committed offset, then load_resume. What lies below a committed low-water mark
+was acknowledged, so it is below the end that load_resume asks for; the other way round a seal could slip between them.
+"""
+
+from collections.abc import AsyncIterator
+from typing import Final
+
+from schemas.errors import SchemaError
+from streams.core.outputs import Output
+from streams.core.resume import Resume
+from streams.log.port import DEAD, EPOCH_SEALED, Append, Log, LogError, LogRecord
+
+READ_RECORDS: Final = 2000
+READ_BYTES: Final = 8 << 20
+READ_WAIT_MS: Final = 1000
+EMPTY_READS: Final = 30
+"""Reads in a row that may give nothing below a known end before the log is called lost."""
+
+
+async def read_through(
+    log: Log, stream: str, partition: int, start: int, end: int, *, max_bytes: int = READ_BYTES
+) -> AsyncIterator[list[LogRecord]]:
+    """The records of [start, end) in batches. Raises LogError when records below `end` cannot be had."""
+    offset, empty = start, 0
+    while offset < end:
+        batch = await log.read(
+            stream, partition, offset, max_records=READ_RECORDS, max_bytes=max_bytes, wait_ms=READ_WAIT_MS
+        )
+        if not batch:  # the tail may be nothing but Kafka's own markers, or the broker may be away
+            empty += 1
+            if empty >= EMPTY_READS:
+                raise LogError(
+                    f"{stream} partition {partition}: nothing to read at {offset} though it ends at {end}; "
+                    "is the log well? The worker tries again"
+                )
+            continue
+        offset, empty = batch[-1].offset + 1, 0
+        while batch and batch[-1].offset >= end:
+            batch.pop()
+        if batch:
+            yield batch
+
+
+async def load_resume(log: Log, partition: int, start: int, epoch_length_s: int) -> Resume:
+    """What was closed before, from all of that partition's `epoch.sealed` up to its end at the call.
+
+    start: the committed low-water mark of `chat.events`, read before this call. Raises LogError when the log cannot be
+    read, and SchemaError naming the offset of a record that does not decode: to go on without it could mean to seal an
+    epoch a second time.
+    """
+    resume = Resume(start, epoch_length_s)
+    first, end = await log.span(EPOCH_SEALED, partition)
+    async for batch in read_through(log, EPOCH_SEALED, partition, first, end):
+        for record in batch:
+            try:
+                resume.feed(record.value)
+            except SchemaError as error:
+                raise SchemaError(f"epoch.sealed partition {partition} offset {record.offset}: {error}") from error
+    return resume
+
+
+def to_appends(output: Output, partition: int) -> list[Append]:
+    """An output's records as appends: `epoch.sealed` to the partition number of the input; `dead` has only one."""
+    where = None if output.stream == DEAD else partition
+    return [Append(where, key, value) for key, value in output.records]
+
+
+def size_bytes(output: Output) -> int:
+    """Payload of an output."""
+    return sum(len(value) for _, value in output.records)

@@ -1,0 +1,142 @@
+"""The runner on Postgres: the same seals as a shard fed directly, whatever happens to its workers."""
+
+import asyncio
+import random
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from prometheus_client import CollectorRegistry, generate_latest
+
+from schemas.streams import CHAT_EVENTS
+from streams.log.postgres import PostgresLog
+from streams.runner.metrics import RunnerMetrics
+from streams.runner.postgres import Limits, run_postgres
+from tests.generators import random_log
+from tests.integration.streams.runner.expected import PEPPER, SCHEDULE, expected, found
+from tests.integration.streams.runner.workers import Workers, load, load_slowly, settled
+
+PARTITIONS = 4
+
+pytestmark = pytest.mark.postgres
+
+
+@pytest.fixture
+async def log(pg_dsn: str) -> AsyncIterator[PostgresLog]:
+    opened = PostgresLog(pg_dsn, partitions=PARTITIONS)
+    await opened.open()
+    yield opened
+    await opened.close()
+
+
+async def caught_up(log: PostgresLog, metrics: RunnerMetrics) -> None:
+    """Every partition's shard stands at its end."""
+    ends = {partition: (await log.span(CHAT_EVENTS, partition))[1] for partition in range(PARTITIONS)}
+    async with asyncio.timeout(60):
+        while {partition: shard.next for partition, shard in metrics.shards.items()} != ends:
+            await asyncio.sleep(0.02)
+
+
+async def test_the_runner_seals_what_a_shard_fed_directly_seals(log: PostgresLog, seed: int) -> None:
+    await load(log, list(random_log(seed)))
+    wanted = await expected(log)
+    assert wanted.seals and wanted.late and wanted.dead
+    metrics, stop = RunnerMetrics(), asyncio.Event()
+    task = asyncio.create_task(
+        run_postgres(log, SCHEDULE, PEPPER, worker="one", stop=stop, metrics=metrics, limits=Limits(batch_records=37))
+    )
+    await caught_up(log, metrics)
+    stop.set()
+    await task
+    assert await found(log) == wanted
+    assert sum(total.events_total for total in metrics.totals().values()) > 10_000
+
+
+async def test_a_stopped_runner_leaves_its_position_and_its_partitions_to_the_next(log: PostgresLog, seed: int) -> None:
+    records = list(random_log(seed))
+    for piece in (records[:400], records[400:800], records[800:]):
+        await load(log, piece)
+        metrics, stop = RunnerMetrics(), asyncio.Event()
+        task = asyncio.create_task(run_postgres(log, SCHEDULE, PEPPER, worker="same", stop=stop, metrics=metrics))
+        await caught_up(log, metrics)
+        low_water = {status.partition: status.low_water for status in metrics.status()}
+        stop.set()
+        await task
+        for partition, position in low_water.items():
+            assert (await log.committed("work", CHAT_EVENTS, partition) or 0) == position
+    wanted, said = await expected(log), await found(log)
+    assert said == wanted
+
+
+async def test_kill_9_at_any_moment_loses_and_repeats_nothing(
+    log: PostgresLog, pg_dsn: str, seed: int, tmp_path: Path
+) -> None:
+    rng = random.Random(seed)
+    workers = Workers(tmp_path, ["--postgres", pg_dsn, "--partitions", str(PARTITIONS), "--lease-ttl-ms", "1000"])
+    try:
+        loading = asyncio.create_task(load_slowly(log, list(random_log(seed, channels=10)), rng, over_s=12.0))
+        for name in ("a", "b"):
+            workers.start(name)
+        while not loading.done() or workers.kills < 8:
+            await asyncio.sleep(rng.uniform(0.3, 2.0))
+            name = rng.choice(sorted(workers.running))
+            workers.kill(name)
+            workers.start(name if rng.random() < 0.5 else f"{name[0]}{workers.kills}")
+        await loading
+        wanted, said = await settled(log)
+        assert said == wanted  # every seal, and each exactly once
+        assert [workers.stop(name) for name in sorted(workers.running)] == [0, 0]
+    finally:
+        workers.end()
+
+
+async def test_a_worker_stopped_past_its_lease_and_continued_writes_nothing(
+    log: PostgresLog, pg_dsn: str, seed: int, tmp_path: Path
+) -> None:
+    rng = random.Random(seed)
+    workers = Workers(tmp_path, ["--postgres", pg_dsn, "--partitions", str(PARTITIONS), "--lease-ttl-ms", "1000"])
+    try:
+        loading = asyncio.create_task(load_slowly(log, list(random_log(seed, channels=10)), rng, over_s=10.0))
+        for name in ("a", "b"):
+            workers.start(name)
+        stopped = "a"
+        while not loading.done():
+            await asyncio.sleep(rng.uniform(0.5, 1.5))
+            workers.signal(stopped, signal.SIGSTOP)
+            await asyncio.sleep(2.0)  # the stall itself: twice the lease
+            workers.signal(stopped, signal.SIGCONT)
+            stopped = "b" if stopped == "a" else "a"
+        await loading
+        wanted, said = await settled(log)
+        assert said == wanted
+    finally:
+        workers.end()
+
+
+async def test_an_idle_worker_takes_next_to_no_cpu(log: PostgresLog) -> None:
+    metrics, stop = RunnerMetrics(), asyncio.Event()
+    task = asyncio.create_task(run_postgres(log, SCHEDULE, PEPPER, worker="idle", stop=stop, metrics=metrics))
+    await caught_up(log, metrics)
+    import time
+
+    before_s = time.process_time()
+    await asyncio.sleep(2.0)
+    assert time.process_time() - before_s < 0.2
+    stop.set()
+    await task
+
+
+async def test_metrics_show_where_each_partition_stands(log: PostgresLog, seed: int) -> None:
+    await load(log, list(random_log(seed, channels=4, hours=3)))
+    registry, metrics, stop = CollectorRegistry(), RunnerMetrics(), asyncio.Event()
+    metrics.register(registry)
+    task = asyncio.create_task(run_postgres(log, SCHEDULE, PEPPER, worker="one", stop=stop, metrics=metrics))
+    await caught_up(log, metrics)
+    shown = generate_latest(registry).decode()
+    for partition, shard in metrics.shards.items():
+        assert f'twzrd_shard_next{{partition="{partition}"}} {float(shard.next)}' in shown
+        assert f'twzrd_shard_sealed_total{{partition="{partition}"}}' in shown
+        assert metrics.status()[partition].lag_records == 0
+    stop.set()
+    await task
