@@ -1,0 +1,150 @@
+"""Made-up sealed epochs with true roots, and a log that lives in memory: what tests of projections feed and read."""
+
+import asyncio
+from collections.abc import Sequence
+
+import numpy as np
+
+from schemas.policy import DEFAULT_POLICY, Policy
+from schemas.seal import EMPTY_HASH, Interval, LeafCounts, SealHeader, coverage_hash, leaf_preimages, pepper_commit
+from schemas.sealed import Closed, Late, Record, SealBody, SealedEpoch, Stats, encode_record, split_seal
+from streams.core.merkle import merkle_root
+from streams.log.port import EPOCH_SEALED, STREAMS, Append, LogRecord
+
+T0_S = 1_760_000_400
+HOUR_S = 3600
+CHANNEL = "twitch:id:100"
+LOGIN = "forsen"
+
+
+def seal_of(
+    identities: Sequence[str],
+    *,
+    channel: str = CHANNEL,
+    login: str = LOGIN,
+    epoch_start_s: int = T0_S,
+    revision: int = 0,
+    messages: Sequence[int] | None = None,
+    logins: Sequence[str] | None = None,
+    policy: Policy = DEFAULT_POLICY,
+    closed_by: str = "watermark",
+    through_offset: int = 10,
+    coverage: Sequence[Interval] | None = None,
+    salt: int = 0,
+) -> SealedEpoch:
+    """A consistent seal of these viewers: presence and `messages` bits each; refs are made up, ascending."""
+    n = len(identities)
+    random = np.random.default_rng([epoch_start_s, revision, salt, n])
+    refs = random.integers(0, 256, (n, 32), np.uint8)
+    refs = refs[np.lexsort(refs.T[::-1])]
+    said = np.array(messages if messages is not None else [1] * n, np.uint32)
+    presence = policy.weights_centi.presence
+    zeros32, zeros64 = np.zeros(n, np.uint32), np.zeros(n, np.uint64)
+    counts = LeafCounts(
+        weight_centi=said.astype(np.uint64) * np.uint64(policy.weights_centi.bit) + np.uint64(presence),
+        messages=said,
+        subs=zeros32,
+        resubs=zeros32,
+        gifts=zeros32,
+        bits=said.astype(np.uint64),
+        raid_viewers=zeros64,
+    )
+    start_ms = epoch_start_s * 1000
+    stated = list(coverage) if coverage is not None else [(start_ms, start_ms + HOUR_S * 1000, "live")]
+    body = SealBody(
+        refs,
+        list(identities),
+        list(logins) if logins is not None else [f"n{identity.rpartition(':')[2]}" for identity in identities],
+        counts,
+        np.full(n, start_ms + 1000, np.int64),
+        np.full(n, start_ms + 2000, np.int64),
+    )
+    header = SealHeader(
+        revision=revision,
+        epoch_length_s=policy.epoch_length_s,
+        epoch_start_s=epoch_start_s,
+        channel=channel,
+        leaf_count=n,
+        total_weight_centi=int(counts.weight_centi.sum()),
+        total_messages=int(said.sum()),
+        root=merkle_root(leaf_preimages(channel, epoch_start_s, refs, counts)),
+        policy_hash=policy.hash,
+        input_digest=EMPTY_HASH,
+        coverage_hash=coverage_hash(stated),
+        pepper_commit=pepper_commit(b"\x07" * 32),
+    )
+    stats = Stats(events=int(said.sum()), duplicates=1, conflicts=0, excluded=2)
+    return SealedEpoch(header, login, policy.canonical, stated, stats, 0, through_offset, closed_by, body)
+
+
+def viewers(*ids: int) -> list[str]:
+    """Identities of these Twitch ids."""
+    return [f"twitch:id:{number}" for number in ids]
+
+
+class MemoryLog:
+    """streams.log.port.Log in memory, one process, no groups."""
+
+    def __init__(self, partitions: int = 2) -> None:
+        self._count = partitions
+        self._records: dict[tuple[str, int], list[LogRecord]] = {}
+        self._grown = asyncio.Condition()
+
+    async def open(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+    async def partitions(self, stream: str) -> int:
+        assert stream in STREAMS
+        return self._count
+
+    async def append(self, stream: str, records: Sequence[Append]) -> list[tuple[int, int]]:
+        places = []
+        async with self._grown:
+            for record in records:
+                partition = record.partition if record.partition is not None else hash(record.key) % self._count
+                kept = self._records.setdefault((stream, partition), [])
+                kept.append(LogRecord(len(kept), record.key, record.value, 1_760_000_000_000 + len(kept)))
+                places.append((partition, len(kept) - 1))
+            self._grown.notify_all()
+        return places
+
+    async def read(
+        self,
+        stream: str,
+        partition: int,
+        start: int,
+        *,
+        max_records: int = 1000,
+        max_bytes: int = 8 << 20,
+        wait_ms: int = 0,
+    ) -> list[LogRecord]:
+        async with self._grown:
+            kept = self._records.setdefault((stream, partition), [])
+            if start >= len(kept) and wait_ms:
+                try:
+                    await asyncio.wait_for(self._grown.wait_for(lambda: start < len(kept)), wait_ms / 1000)
+                except TimeoutError:
+                    return []
+        found: list[LogRecord] = []
+        for record in kept[start : start + max_records]:
+            if found and sum(len(one.value) for one in found) + len(record.value) > max_bytes:
+                break
+            found.append(record)
+        return found
+
+    async def span(self, stream: str, partition: int) -> tuple[int, int]:
+        return (0, len(self._records.get((stream, partition), [])))
+
+    async def commit(self, group: str, stream: str, partition: int, offset: int) -> None:
+        raise NotImplementedError
+
+    async def committed(self, group: str, stream: str, partition: int) -> int | None:
+        raise NotImplementedError
+
+    async def say(self, *said: SealedEpoch | Late | Closed, partition: int = 0) -> None:
+        """Append these to epoch.sealed as workers do."""
+        for one in said:
+            records: Sequence[Record] = split_seal(one) if isinstance(one, SealedEpoch) else [one]
+            values = [encode_record(record) for record in records]
+            await self.append(EPOCH_SEALED, [Append(partition, b"k", value) for value in values])
