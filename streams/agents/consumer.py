@@ -1,0 +1,117 @@
+"""The one place that reaches into Faust: what its Kafka consumer commits, where it starts, and what it re-reads.
+
+Stands between Kafka and the agent. Comes in: committed offsets and assignments. Goes out: commits of each shard's
+low-water mark. Four overrides of faust.transport.drivers.aiokafka.Consumer, each for one fact of Faust 0.15.3:
+
+- `_new_offset` makes Faust commit what was acknowledged to it; we commit the shard's low-water mark, so that all an
+  open epoch or an unsent seal needs is read again after a crash. `_filter_tps_with_pending_acks` names the
+  partitions to ask, since nothing here is ever acknowledged.
+- `seek_to_committed` runs at the end of each rebalance, with the flow stopped: the shards are made or kept there, and
+  each partition is sought to its shard's `next`; also where nothing was committed, where aiokafka would not seek.
+- `_read_offset` remembers what was read and drops what comes again. After the guard's seek that would drop just the
+  records asked for, and records in between would be noted as gaps and passed for acknowledged (`_add_gap`). For
+  chat.events it forgets; order is the guard's business (streams.agents.shards).
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final, Protocol
+
+import faust
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP
+
+from schemas.errors import TwzrdError
+
+TESTED_FAUST: Final = "0.15.3"
+
+
+class UntestedFaust(TwzrdError):
+    """The installed Faust is not the one whose inner ways this module relies on."""
+
+
+def require_tested(version: str) -> None:
+    """Raise UntestedFaust unless this is the version the overrides were tested with."""
+    if version != TESTED_FAUST:
+        raise UntestedFaust(
+            f"faust-streaming {version} is installed, but streams/agents/consumer.py overrides inner parts of "
+            f"{TESTED_FAUST}; install that one, or compare the four overrides with the new source and run "
+            "tests/integration/streams/agents"
+        )
+
+
+require_tested(faust.__version__)
+
+
+class Positions(Protocol):
+    """Who knows the shards of the partitions of one topic."""
+
+    topic: str
+
+    def held(self) -> Iterable[int]:
+        """Partitions that have a shard."""
+
+    def low_water(self, partition: int) -> int | None:
+        """The offset to commit, or None where there is no shard."""
+
+    async def take_over(self, committed: Mapping[int, int]) -> Mapping[int, int]:
+        """Hold exactly these partitions; given each one's committed offset (0 where none), says where to read."""
+
+
+class ForgetfulOffsets(defaultdict[TP, int | None]):
+    """Faust's memory of what it read of each partition, without that of one topic."""
+
+    def __init__(self, topic: str) -> None:
+        super().__init__(lambda: None)
+        self._topic = topic
+
+    def __getitem__(self, tp: TP) -> int | None:
+        return None if tp.topic == self._topic else super().__getitem__(tp)
+
+
+class LowWaterConsumer(driver.Consumer):
+    """Commits low-water marks; reads from where the shards stand."""
+
+    def __init__(self, transport: "LowWaterTransport", *args: Any, **kwargs: Any) -> None:
+        super().__init__(transport, *args, **kwargs)
+        self._positions = transport.positions
+        self._low_water = transport.low_water
+        self._read_offset = ForgetfulOffsets(self._positions.topic)
+
+    def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterator[TP]:
+        if not self._low_water:
+            yield from super()._filter_tps_with_pending_acks(topics)
+            return
+        topic = self._positions.topic
+        for partition in list(self._positions.held()):
+            tp = TP(topic, partition)
+            if topics is None or topic in topics or tp in topics:
+                yield tp
+
+    def _new_offset(self, tp: TP) -> int | None:
+        if not self._low_water or tp.topic != self._positions.topic:
+            offset: int | None = super()._new_offset(tp)
+            return offset
+        for kept in (self._acked, self._acked_index, self._gap):
+            kept.pop(tp, None)
+        return self._positions.low_water(tp.partition)
+
+    async def seek_to_committed(self) -> Mapping[TP, int]:
+        committed = await super().seek_to_committed()  # of aiokafka's own tuples, with None where nothing is
+        topic = self._positions.topic
+        ours = {tp.partition: offset or 0 for tp, offset in committed.items() if tp.topic == topic}
+        starts = await self._positions.take_over(ours)
+        if starts:
+            await self.seek_wait({TP(topic, partition): offset for partition, offset in starts.items()})
+        return committed
+
+
+class LowWaterTransport(driver.Transport):
+    """Faust's aiokafka transport with the consumer above. low_water False (a test's fault) leaves commits to Faust."""
+
+    Consumer = LowWaterConsumer
+
+    def __init__(self, url: Any, app: Any, positions: Positions, *, low_water: bool = True) -> None:
+        self.positions = positions
+        self.low_water = low_water
+        super().__init__(url, app)
