@@ -41,7 +41,8 @@ class Part(msgspec.Struct, array_like=True, frozen=True, tag="part"):
 
 class Seal(msgspec.Struct, array_like=True, frozen=True, tag="seal"):
     """A sealed epoch. from_offset and through_offset name the records of `chat.events` it was folded from;
-    closed_by is "watermark", "end" or "reseal"; body is inline where parts is 0, else the parts joined."""
+    closed_by is "watermark", "end" or "reseal"; body is inline where parts is 0, else the parts joined;
+    frontier_ms is the channel's when the epoch closed (None at its end), for a worker that starts after it."""
 
     v: int
     channel: str
@@ -58,6 +59,7 @@ class Seal(msgspec.Struct, array_like=True, frozen=True, tag="seal"):
     parts: int
     body_hash: bytes
     body: bytes
+    frontier_ms: int | None = None
 
 
 class Late(msgspec.Struct, array_like=True, frozen=True, tag="late"):
@@ -82,6 +84,7 @@ class Closed(msgspec.Struct, array_like=True, frozen=True, tag="closed"):
     until_s: int
     offset: int
     closed_by: str
+    frontier_ms: int | None = None
 
 
 Record = Part | Seal | Late | Closed
@@ -193,6 +196,7 @@ class SealedEpoch(msgspec.Struct, frozen=True):
     through_offset: int
     closed_by: str
     body: SealBody
+    frontier_ms: int | None = None
 
     def preimages(self) -> NDArray[np.uint8]:
         """(n, 96) leaf preimages, the content of the public leaf dump."""
@@ -225,6 +229,7 @@ def split_seal(sealed: SealedEpoch) -> list[Record]:
         len(pieces),
         blake3(blob).digest(),
         blob if inline else b"",
+        sealed.frontier_ms,
     )
     return [*parts, last]
 
@@ -247,6 +252,7 @@ def join_seal(seal: Seal, parts: Sequence[bytes]) -> SealedEpoch:
         seal.through_offset,
         seal.closed_by,
         decode_body(blob),
+        seal.frontier_ms,
     )
 
 

@@ -47,7 +47,7 @@ class Channel:
         self.coverage = Coverage()
         self.closed_until_ms = closing.until_ms if closing else 0
         self.closed_at_offset = closing.offset if closing else -1
-        self.frontier_ms: int | None = closing.until_ms if closing and not closing.ended else None
+        self.frontier_ms: int | None = closing.frontier_ms if closing else None
         self._sources: dict[str, int] = {}
 
     def observe(self, start_ms: int, end_ms: int, kind: str) -> None:

@@ -9,11 +9,12 @@ from streams.core.outputs import RESEAL
 
 
 class Closing(NamedTuple):
-    """The record at `offset` closed every epoch of the channel that ends by `until_ms`."""
+    """The record at `offset` closed every epoch of the channel that ends by `until_ms`; the channel's frontier was
+    then at frontier_ms (None where its input ended there)."""
 
     until_ms: int
     offset: int
-    ended: bool
+    frontier_ms: int | None
 
 
 class Resume:
@@ -33,16 +34,16 @@ class Resume:
         record = decode_record(value)
         if isinstance(record, Seal) and record.closed_by != RESEAL:
             until = record.epoch_start_s * 1000 + self._length_ms
-            self._add(record.channel, Closing(until, record.through_offset, record.closed_by == "end"))
+            self._add(record.channel, Closing(until, record.through_offset, record.frontier_ms))
         elif isinstance(record, Closed):
-            self._add(record.channel, Closing(record.until_s * 1000, record.offset, record.closed_by == "end"))
+            self._add(record.channel, Closing(record.until_s * 1000, record.offset, record.frontier_ms))
 
     def _add(self, channel: str, closing: Closing) -> None:
         known = self._closings.setdefault(channel, [])
         if closing in known:
             return
         known.append(closing)
-        known.sort()
+        known.sort(key=lambda closing: closing[:2])
         while len(known) > 1 and known[1].offset < self._start:  # one below the start stays, as the floor
             del known[0]
 

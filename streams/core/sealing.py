@@ -32,6 +32,7 @@ class Sealer:
         from_offset: int = 0,
         through_offset: int = 0,
         closed_by: str = "end",
+        frontier_ms: int | None = None,
     ) -> SealedEpoch | None:
         """The sealed epoch, or None where nobody took part and no ms of it was observed."""
         policy = self.schedule.at(epoch_start_s)
@@ -54,7 +55,16 @@ class Sealer:
             pepper_commit=self._pepper_commit,
         )
         return SealedEpoch(
-            header, login, policy.canonical, coverage, folded.stats, from_offset, through_offset, closed_by, body
+            header,
+            login,
+            policy.canonical,
+            coverage,
+            folded.stats,
+            from_offset,
+            through_offset,
+            closed_by,
+            body,
+            frontier_ms,
         )
 
     def _body(self, channel: str, epoch_start_s: int, folded: Folded) -> SealBody:
