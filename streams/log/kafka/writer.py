@@ -9,23 +9,16 @@ batches would stay ahead of the broker's for good.
 import asyncio
 import logging
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, ProducerClosed
-from aiokafka.partitioner import murmur2
 
 from streams.log.kafka.topics import MAX_RECORD_BYTES, KafkaSettings, describe
+from streams.log.partitioner import partition_of
 from streams.log.port import Append, LogError
 
 log = logging.getLogger(__name__)
-
-
-@lru_cache(maxsize=65_536)
-def partition_of(key: bytes, partitions: int) -> int:
-    """The partition of a key, as Kafka's own clients choose it (murmur2, sign bit cleared, modulo)."""
-    return int((murmur2(key) & 0x7FFFFFFF) % partitions)
 
 
 class Writer:

@@ -186,7 +186,8 @@ async def test_broker_killed_while_appending_loses_and_reorders_nothing_acknowle
     kafka_broker_private: Callable[[], DevKafka],
 ) -> None:
     broker = kafka_broker_private()
-    log = KafkaLog(KafkaSettings(await asyncio.to_thread(broker.start), partitions=1, prefix="k."))
+    servers = await asyncio.to_thread(broker.start)
+    log = KafkaLog(KafkaSettings(servers, partitions=1, prefix="k."))
     await log.open()
     acknowledged = 0
     grown: asyncio.Queue[int] = asyncio.Queue()
@@ -210,7 +211,7 @@ async def test_broker_killed_while_appending_loses_and_reorders_nothing_acknowle
     await progress(500)
     for _ in range(2):
         await asyncio.to_thread(broker.kill)
-        await asyncio.to_thread(broker.start)
+        assert await asyncio.to_thread(broker.start) == servers
         await progress(acknowledged + 500)
     stop.set()
     await writer
