@@ -1,0 +1,102 @@
+"""The archive folded again: its records through shards, as the workers met them, so late events, holes and revisions
+come out as they did live. Epochs that no record closes stay open and are counted, not sealed."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from schemas import dead as dead_letters
+from schemas.dead import DeadLetter
+from schemas.policy import PolicySchedule
+from schemas.sealed import Late, SealedEpoch, decode_record
+from schemas.streams import DEAD
+from streams.core.outputs import RESEAL, Output, ResealRequest
+from streams.core.reseal import reseal
+from streams.core.shard import Shard
+from streams.log.archive.layout import ArchiveError
+from streams.log.archive.reading import read_archive
+from streams.replay.tally import Tally
+
+
+class _Replayed(Shard):
+    """A shard whose seals are kept as they are, not packed into records for a log."""
+
+    def __init__(self, schedule: PolicySchedule, pepper: bytes, partition: int) -> None:
+        super().__init__(schedule, pepper, 0, partition=partition)
+        self.made: list[SealedEpoch] = []
+
+    def output_of(self, sealed: SealedEpoch, needs_offset: int) -> Output:
+        self.made.append(sealed)
+        return self._output("", [], needs_offset)
+
+
+class ArchiveFold:
+    """Folds one archive. Damaged files and records become dead letters, counted in the tally."""
+
+    def __init__(
+        self, root: Path, schedule: PolicySchedule, pepper: bytes, tally: Tally, dead: Callable[[DeadLetter], None]
+    ) -> None:
+        self._root = root
+        self._schedule = schedule
+        self._pepper = pepper
+        self._tally = tally
+        self._dead = dead
+        self._revisions: dict[tuple[str, int], int] = {}
+
+    def seals(self) -> Iterator[SealedEpoch]:
+        """Every seal, channel after channel, in the order they were made."""
+        shard: _Replayed | None = None
+        for partition, offset, value in read_archive(self._root, on_error=self._damaged):
+            if shard is None or partition != shard.partition or offset < shard.next:
+                self._left_open(shard)
+                shard = _Replayed(self._schedule, self._pepper, partition)
+                self._revisions.clear()
+            shard.skip_to(offset)
+            for output in shard.feed(offset, value):
+                if isinstance(output, ResealRequest):
+                    self._answer(shard, output)
+                else:
+                    self._notice(output)
+                    shard.acknowledged(output.ordinal)
+            self._tally.records += 1
+            yield from self._keep(shard)
+        self._left_open(shard)
+
+    def _keep(self, shard: _Replayed) -> list[SealedEpoch]:
+        made, shard.made = shard.made, []
+        for sealed in made:
+            self._revisions[sealed.header.channel, sealed.header.epoch_start_s] = sealed.header.revision
+            self._tally.events += sealed.stats.events if sealed.closed_by != RESEAL else 0
+        return made
+
+    def _notice(self, output: Output) -> None:
+        for _, value in output.records:
+            if output.stream == DEAD:
+                self._tally.malformed += 1
+                self._dead(dead_letters.decode(value))
+            else:
+                record = decode_record(value)
+                if isinstance(record, Late):
+                    self._tally.late += record.count
+
+    def _answer(self, shard: _Replayed, request: ResealRequest) -> None:
+        revision = self._revisions.get((request.channel, request.epoch_start_s), -1) + 1
+        records = (
+            (offset, value)
+            for partition, offset, value in read_archive(self._root, request.channel, on_error=self._damaged_again)
+            if partition == shard.partition
+        )
+        sealed = reseal(
+            shard.sealer, request.channel, request.login, request.epoch_start_s, revision, records, request.offset
+        )
+        shard.answered(request, sealed)
+
+    def _left_open(self, shard: _Replayed | None) -> None:
+        if shard is not None:
+            self._tally.open_epochs += sum(1 for _ in shard.live_views())
+
+    def _damaged(self, error: ArchiveError) -> None:
+        self._tally.failed_inputs.append(str(error))
+        self._dead(dead_letters.dead_letter("record", {"file": str(self._root)}, str(error), b""))
+
+    def _damaged_again(self, error: ArchiveError) -> None:
+        """Reported when the archive was read the first time."""

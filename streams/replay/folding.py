@@ -1,0 +1,121 @@
+"""Inputs folded: what replay seals and verify compares. Lines through the readers, the archive through shards."""
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from schemas.dead import VERSION as DEAD_VERSION
+from schemas.dead import DeadLetter, dead_letter
+from schemas.policy import PolicySchedule
+from schemas.sealed import SealedEpoch
+from streams.collect.chunk import Chunk
+from streams.collect.files.errors import SourceError
+from streams.collect.files.formats import ReadOptions
+from streams.collect.files.source import STDIN
+from streams.core.sealing import Sealer
+from streams.replay.reading import chunks_of, make_pool
+from streams.replay.store import DEFAULT_BUDGET_BYTES, EpochStore
+from streams.replay.tally import Tally
+
+Progress = Callable[[str, int, int], None]
+"""Called now and then with (input, bytes of it taken in, lines so far)."""
+
+
+@dataclass(frozen=True, slots=True)
+class FoldOptions:
+    """How inputs are folded: by whose rules, from which forms, by how many processes, in how much memory."""
+
+    schedule: PolicySchedule
+    pepper: bytes
+    read: ReadOptions = field(default_factory=ReadOptions)
+    jobs: int = 1
+    budget_bytes: int = DEFAULT_BUDGET_BYTES
+
+
+class Folding:
+    """Folds inputs; then gives the seals, ascending by channel and epoch. Dead letters go to `dead` as they come."""
+
+    def __init__(
+        self, options: FoldOptions, dead: Callable[[DeadLetter], None], progress: Progress | None = None
+    ) -> None:
+        self.tally = Tally()
+        self.store = EpochStore(options.schedule.epoch_length_ms, options.budget_bytes)
+        self.sealer = Sealer(options.schedule, options.pepper)
+        self._options = options
+        self._dead = dead
+        self._progress = progress
+        self._archives: list[Path] = []
+
+    def take(self, sources: Sequence[str]) -> None:
+        """Read every input. Raises SourceError before anything is read where one does not exist; an input that
+        breaks later is named as a dead letter and in tally.failed_inputs, and the others go on."""
+        missing = [source for source in sources if source != STDIN and not Path(source).exists()]
+        if missing:
+            raise SourceError(f"{missing[0]}: no such file; check the path")
+        pool = None
+        try:
+            for source in sources:
+                if _looks_archived(source):
+                    self._archives.append(Path(source))
+                    continue
+                pool = pool or make_pool(self._options.jobs)
+                self._take_lines(source, pool)
+        finally:
+            if pool is not None:
+                pool.shutdown(cancel_futures=True)
+
+    def _take_lines(self, source: str, pool: ProcessPoolExecutor | None) -> None:
+        taken = 0
+        lines = self.tally.lines
+        try:
+            for chunk in chunks_of(source, self._options.read, pool, self._options.jobs):
+                self._take_chunk(source, chunk)
+                taken += chunk.bytes_read
+                if self._progress is not None:
+                    self._progress(source, taken, self.tally.lines)
+        except SourceError as error:
+            self.tally.failed_inputs.append(source)
+            where: dict[str, str | int] = {"file": source, "line": self.tally.lines - lines + 1}
+            self._dead(dead_letter("line", where, str(error), b""))
+
+    def _take_chunk(self, source: str, chunk: Chunk) -> None:
+        self.tally.lines += chunk.lines
+        for name, count in chunk.counts.items():
+            if name not in ("events", "malformed"):
+                self.tally.other[name] += count
+        for channel, (login, events) in chunk.channels.items():
+            if len(events):
+                self.tally.events += len(events)
+                self.store.add(channel, login, events)
+        for dead in chunk.dead:
+            self.tally.malformed += 1
+            where: dict[str, str | int] = {"file": source, "line": dead.line_number}
+            self._dead(DeadLetter(DEAD_VERSION, "line", where, dead.reason, dead.hash, dead.length))
+
+    def seals(self) -> Iterator[SealedEpoch]:
+        """Every sealed epoch: of the lines one revision each, of archives what their records say."""
+        for (channel, start_ms), events in self.store.drain():
+            sealed = self.sealer.seal(channel, self.store.login_of(channel), start_ms // 1000, 0, events, [])
+            if sealed is not None:
+                self.tally.take_seal(sealed)
+                yield sealed
+        for sealed in self.archived_seals():
+            self.tally.take_seal(sealed)
+            yield sealed
+
+    def archived_seals(self) -> Iterator[SealedEpoch]:
+        """The seals of the archives among the inputs, every revision."""
+        if not self._archives:
+            return
+        from streams.replay.archived import ArchiveFold  # Parquet takes 0.2 s to import: only where there is some
+
+        rules = self._options
+        for archive in self._archives:
+            yield from ArchiveFold(archive, rules.schedule, rules.pepper, self.tally, self._dead).seals()
+
+
+def _looks_archived(source: str) -> bool:
+    """Whether the input is an archive folder or a file of one."""
+    path = Path(source)
+    return source != STDIN and (path.is_dir() or path.suffix == ".parquet")

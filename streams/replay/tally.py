@@ -1,0 +1,32 @@
+"""What went into a replay, and what became of it."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from schemas.sealed import SealedEpoch
+
+
+@dataclass(slots=True)
+class Tally:
+    """Counts of one replay. records are those of archives; other holds what readers pass over, by name."""
+
+    lines: int = 0
+    records: int = 0
+    events: int = 0
+    duplicates: int = 0
+    conflicts: int = 0
+    excluded: int = 0
+    late: int = 0
+    malformed: int = 0
+    seals: int = 0
+    open_epochs: int = 0
+    other: Counter[str] = field(default_factory=Counter)
+    failed_inputs: list[str] = field(default_factory=list)
+
+    def take_seal(self, sealed: SealedEpoch) -> None:
+        """Count one seal and what it says of its events."""
+        self.seals += 1
+        if sealed.header.revision == 0:
+            self.duplicates += sealed.stats.duplicates
+            self.conflicts += sealed.stats.conflicts
+            self.excluded += sealed.stats.excluded
