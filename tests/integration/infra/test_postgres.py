@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import pwd
 import shutil
 import signal
 import stat
@@ -184,8 +185,17 @@ def test_only_the_owner_gets_in_and_no_directory_is_opened_for_the_server(tmp_pa
         for folder in (closed, server.data_dir, server.cluster):
             assert stat.S_IMODE(folder.stat().st_mode) == 0o700
         assert query(dsn, "show listen_addresses") == ""
+        assert query(
+            dsn, "select string_agg(concat_ws(' ', type, user_name, auth_method), ',') from pg_hba_file_rules"
+        ) == ("local {twzrd} peer")
+        me = pwd.getpwuid(os.geteuid()).pw_name
+        assert (
+            query(dsn, "select string_agg(sys_name || '=' || pg_username, ',') from pg_ident_file_mappings")
+            == f"{me}=twzrd"
+        )
+        query(dsn, "create role other login superuser")
         with pytest.raises(asyncpg.InvalidAuthorizationSpecificationError):
-            query(dsn.replace("twzrd@", "postgres@"), "select 1")
+            query(dsn.replace("twzrd@", "other@"), "select 1")
 
 
 # Everything is imported first: the account may not be able to read root's Python.
