@@ -77,6 +77,7 @@ class Connections:
         self._settings = {
             "application_name": "twzrd log",
             "jit": "off",
+            "synchronous_commit": "on",  # durable on return is the port's word, whatever the server is set to
             "idle_in_transaction_session_timeout": str(max_stall_ms),
         }
         self._pool: Any = None

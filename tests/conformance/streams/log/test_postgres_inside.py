@@ -1,0 +1,217 @@
+"""What the Postgres log promises beyond the port: gapless offsets, group commit, bounds, segments and trimming."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+
+from schemas.streams import CHAT_EVENTS, STREAMS
+from streams.log.port import Append, LogError, LogRecord
+from streams.log.postgres import Bounds, PostgresLog
+from tests.conformance.streams.log.postgres_storage import PostgresStorage
+
+pytestmark = pytest.mark.postgres
+
+BoundedFactory = Callable[..., Awaitable[PostgresLog]]
+SMALL_SEGMENTS = Bounds(segment_bytes=256 << 10)
+
+
+@pytest.fixture
+async def open_log(postgres: PostgresStorage) -> AsyncIterator[BoundedFactory]:
+    opened: list[PostgresLog] = []
+
+    async def open_one(bounds: Bounds | None = None, partitions: int = 4) -> PostgresLog:
+        log = postgres.client(partitions, bounds=bounds)
+        await log.open()
+        opened.append(log)
+        return log
+
+    yield open_one
+    for log in opened:
+        await log.close()
+
+
+async def everything(log: PostgresLog, partition: int, start: int = 0) -> list[LogRecord]:
+    records: list[LogRecord] = []
+    while more := await log.read(CHAT_EVENTS, partition, start):
+        records += more
+        start = more[-1].offset + 1
+    return records
+
+
+async def segment_tables(postgres: PostgresStorage) -> int:
+    connection = await postgres.connect()
+    count: int = await connection.fetchval(
+        "select count(*) from pg_class where relnamespace = 'log'::regnamespace and relkind = 'r' "
+        "and relname like 'record\\__%'"
+    )
+    await connection.close()
+    return count
+
+
+async def test_offsets_are_gapless_and_visible_in_order_under_concurrent_writers(open_log: BoundedFactory) -> None:
+    logs = [await open_log() for _ in range(3)]
+
+    async def write(log: PostgresLog) -> None:
+        for n in range(30):
+            await log.append(CHAT_EVENTS, [Append((n + m) % 4, b"k", b"v") for m in range(5)])
+
+    async def follow(partition: int, until: int) -> list[int]:
+        offsets: list[int] = []
+        while len(offsets) < until:
+            start = offsets[-1] + 1 if offsets else 0
+            offsets += [record.offset for record in await logs[0].read(CHAT_EVENTS, partition, start, wait_ms=500)]
+        return offsets
+
+    total = 3 * 3 * 30 * 5
+    writing = asyncio.gather(*(write(log) for log in logs for _ in range(3)))
+    spans = None
+    following = [asyncio.create_task(follow(partition, total // 4 - 20)) for partition in range(4)]
+    await writing
+    spans = [await logs[0].span(CHAT_EVENTS, partition) for partition in range(4)]
+    assert sum(after for _, after in spans) == total
+    for offsets in await asyncio.gather(*following):
+        assert offsets == list(range(len(offsets))), "a reader never passes a gap that fills later"
+
+
+async def test_concurrent_calls_share_commits(open_log: BoundedFactory) -> None:
+    log = await open_log()
+    await asyncio.gather(*(log.append(CHAT_EVENTS, [Append(n % 4, b"k", b"%d" % n)]) for n in range(200)))
+    assert log.counters.appended_records == 200
+    assert log.counters.commits <= 5
+    assert len({record.value for p in range(4) for record in await everything(log, p)}) == 200
+
+
+async def test_a_commit_is_bounded_in_records_and_bytes(open_log: BoundedFactory) -> None:
+    by_records = await open_log(Bounds(batch_records=10))
+    await asyncio.gather(*(by_records.append(CHAT_EVENTS, [Append(0, b"k", b"v")] * 4) for _ in range(10)))
+    assert by_records.counters.commits == 5
+    by_bytes = await open_log(Bounds(batch_bytes=100_000))
+    await asyncio.gather(*(by_bytes.append(CHAT_EVENTS, [Append(0, b"", b"v" * 30_000)]) for _ in range(9)))
+    assert by_bytes.counters.commits == 3
+
+
+async def test_a_full_queue_makes_append_wait_and_loses_nothing(open_log: BoundedFactory) -> None:
+    log = await open_log(Bounds(queued_bytes=10_000))
+    await asyncio.gather(*(log.append(CHAT_EVENTS, [Append(0, b"k", b"%4d" % n * 1000)]) for n in range(50)))
+    assert log.counters.waits_for_room > 0
+    assert [record.value[:4] for record in await everything(log, 0)] == [b"%4d" % n for n in range(50)]
+
+
+async def test_a_cancelled_append_harms_no_other(open_log: BoundedFactory) -> None:
+    log = await open_log(Bounds(queued_bytes=100))
+    tasks = [asyncio.create_task(log.append(CHAT_EVENTS, [Append(0, b"k", b"%90d" % n)])) for n in range(20)]
+    await asyncio.sleep(0)
+    for task in tasks[::2]:
+        task.cancel()
+    done = await asyncio.gather(*tasks, return_exceptions=True)
+    assert all(isinstance(result, list) for result in done[1::2])
+    assert {b"%90d" % n for n in range(1, 20, 2)} <= {record.value for record in await everything(log, 0)}
+
+
+async def test_a_record_over_the_bound_is_refused_with_its_size(open_log: BoundedFactory) -> None:
+    log = await open_log(Bounds(record_bytes=1000))
+    with pytest.raises(LogError, match=r"1001 bytes.*1000"):
+        await log.append(CHAT_EVENTS, [Append(0, b"k", b"v" * 1000)])
+    assert await log.span(CHAT_EVENTS, 0) == (0, 0)
+
+
+async def test_a_notification_wakes_a_reader_of_another_process_long_before_its_poll(open_log: BoundedFactory) -> None:
+    reader, writer = await open_log(Bounds(poll_ms=60_000)), await open_log()
+    waiting = asyncio.create_task(reader.read(CHAT_EVENTS, 0, 0, wait_ms=60_000))
+    await reader.read(CHAT_EVENTS, 0, 0, wait_ms=50)
+    await writer.append(CHAT_EVENTS, [Append(0, b"k", b"v")])
+    async with asyncio.timeout(10):
+        assert len(await waiting) == 1
+    assert reader.counters.notifications == 1
+
+
+async def test_the_poll_finds_what_nobody_told(open_log: BoundedFactory, postgres: PostgresStorage) -> None:
+    reader, writer = await open_log(Bounds(poll_ms=100)), await open_log()
+    connection = await postgres.connect()
+    # A writer killed between its commit and its notification: here the reader's ears are cut off instead.
+    reader._waking._heard = lambda *_: None  # type: ignore[method-assign]
+    await connection.execute(
+        "select pg_terminate_backend(pid) from pg_stat_activity where query like 'LISTEN%' and pid <> pg_backend_pid()"
+    )
+    async with asyncio.timeout(20):
+        while not reader.counters.listener_reconnects:
+            await reader.read(CHAT_EVENTS, 1, 0, wait_ms=20)
+    waiting = asyncio.create_task(reader.read(CHAT_EVENTS, 0, 0, wait_ms=60_000))
+    await reader.read(CHAT_EVENTS, 0, 0, wait_ms=50)
+    await writer.append(CHAT_EVENTS, [Append(0, b"k", b"v")])
+    async with asyncio.timeout(10):
+        assert len(await waiting) == 1
+    assert reader.counters.empty_polls > 0
+    await connection.close()
+
+
+async def fill(log: PostgresLog, calls: int, seed: int = 0) -> list[tuple[int, int]]:
+    placed = []
+    for n in range(calls):
+        records = [Append((n + m) % 4, b"%d" % seed, b"%d".ljust(4000) % n) for m in range(8)]
+        placed += await log.append(CHAT_EVENTS, records)
+    return placed
+
+
+async def test_segments_are_begun_as_the_log_grows_and_read_as_one(
+    open_log: BoundedFactory, postgres: PostgresStorage
+) -> None:
+    first, second, reader = await open_log(SMALL_SEGMENTS), await open_log(SMALL_SEGMENTS), await open_log()
+    assert await everything(reader, 0) == []  # its picture of the segments is now old
+    placed = await fill(first, 1, 0) + [
+        place for places in await asyncio.gather(fill(first, 40, 1), fill(second, 40, 2)) for place in places
+    ]
+    assert await segment_tables(postgres) > len(STREAMS) + 4
+    for partition in range(4):
+        offsets = [record.offset for record in await everything(reader, partition)]
+        assert offsets == list(range(len(offsets)))
+        assert sorted(offset for at, offset in placed if at == partition) == offsets
+        middle = offsets[len(offsets) // 2]
+        assert [record.offset for record in await everything(reader, partition, middle)] == offsets[middle:]
+
+
+async def test_trimming_drops_whole_segments_once_no_partition_needs_them(
+    open_log: BoundedFactory, postgres: PostgresStorage
+) -> None:
+    log, reader = await open_log(SMALL_SEGMENTS), await open_log()
+    await fill(log, 80)
+    assert len(await everything(reader, 3)) == 160
+    before = await segment_tables(postgres)
+    for partition in range(3):
+        assert await log.trim(CHAT_EVENTS, partition, 150) == 150
+    assert await segment_tables(postgres) == before, "partition 3 needs them still"
+    assert await log.trim(CHAT_EVENTS, 3, 150) == 150
+    assert await segment_tables(postgres) < before
+    assert log.counters.segments_dropped > 0
+    for partition in range(4):  # also by a reader whose picture is from before
+        assert await reader.span(CHAT_EVENTS, partition) == (150, 160)
+        assert [record.offset for record in await everything(reader, partition)] == list(range(150, 160))
+    assert {offset for _, offset in await log.append(CHAT_EVENTS, [Append(0, b"k", b"v")])} == {160}
+
+
+async def test_trimming_stops_at_what_a_group_needs(open_log: BoundedFactory) -> None:
+    log = await open_log()
+    await fill(log, 20)
+    await log.commit("archive", CHAT_EVENTS, 0, 30)
+    await log.commit("work", CHAT_EVENTS, 0, 12)
+    assert await log.trim(CHAT_EVENTS, 0, 25) == 12
+    assert await log.trim(CHAT_EVENTS, 1, 25) == 0, "both groups have yet to say what they need of partition 1"
+    await log.commit("work", CHAT_EVENTS, 0, 40)
+    assert await log.trim(CHAT_EVENTS, 0, 25) == 25
+    assert await log.trim(CHAT_EVENTS, 0, 10) == 25, "what is trimmed stays trimmed"
+    assert await log.trim(CHAT_EVENTS, 0, 1_000) == 30
+
+
+async def test_trimming_never_passes_the_end(open_log: BoundedFactory) -> None:
+    log = await open_log()
+    await fill(log, 2)
+    assert await log.trim(CHAT_EVENTS, 0, 1_000) == 4
+    assert await log.span(CHAT_EVENTS, 0) == (4, 4)
+    assert (await log.append(CHAT_EVENTS, [Append(0, b"k", b"v")])) == [(0, 4)]
+
+
+async def test_processes_that_open_an_empty_database_together_agree(open_log: BoundedFactory) -> None:
+    logs = await asyncio.gather(*(open_log() for _ in range(4)))
+    await asyncio.gather(*(log.append(CHAT_EVENTS, [Append(0, b"k", b"v")]) for log in logs))
+    assert await logs[0].span(CHAT_EVENTS, 0) == (0, 4)
