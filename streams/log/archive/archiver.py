@@ -12,10 +12,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from schemas.streams import CHAT_EVENTS
 from streams.log.archive.files import ArchiveFile, find_files
 from streams.log.archive.layout import UNREADABLE, ArchiveError, FileName
 from streams.log.archive.writing import TEMPORARY_PREFIX, Buffer
-from streams.log.port import CHAT_EVENTS, Log, LogError
+from streams.log.port import Log, LogError
 
 log = logging.getLogger(__name__)
 

@@ -41,7 +41,7 @@ class KafkaLog:
             raise
 
     async def close(self) -> None:
-        """Flush for at most request_timeout_ms, then disconnect; safe to call twice."""
+        """Let appends under way end for at most request_timeout_ms, then disconnect; safe to call twice."""
         writer, readers, positions = self._writer, self._readers, self._positions
         self._writer = self._readers = self._positions = None
         if writer is not None:

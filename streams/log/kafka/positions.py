@@ -11,8 +11,9 @@ from collections import OrderedDict
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import CommitFailedError, KafkaError
 
+from schemas.streams import STREAMS
 from streams.log.kafka.topics import KafkaSettings, describe
-from streams.log.port import STREAMS, LogError
+from streams.log.port import LogError
 
 
 class Positions:

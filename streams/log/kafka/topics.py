@@ -15,7 +15,8 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
-from streams.log.port import CHAT_EVENTS, CONTROL, DEAD, EPOCH_SEALED, STREAMS, LogError
+from schemas.streams import CHAT_EVENTS, CONTROL, DEAD, EPOCH_SEALED, STREAMS
+from streams.log.port import LogError
 
 log = logging.getLogger(__name__)
 

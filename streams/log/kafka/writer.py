@@ -14,6 +14,7 @@ from typing import Any
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, ProducerClosed
 
+from schemas.streams import STREAMS
 from streams.log.kafka.topics import MAX_RECORD_BYTES, KafkaSettings, describe
 from streams.log.partitioner import partition_of
 from streams.log.port import Append, LogError
@@ -29,6 +30,10 @@ class Writer:
         self._producer: AIOKafkaProducer | None = None
         self._replacing = asyncio.Lock()
         self._ending: set[asyncio.Task[None]] = set()
+        self._closed = False
+        self._appending = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
         self.replaced_total = 0
         """Producers given up after a failed append."""
 
@@ -42,7 +47,23 @@ class Writer:
         topic = self._settings.topic(stream)
         for record in records:
             self._check(stream, record, count)
-        producer = await self._current()
+        self._appending += 1
+        self._idle.clear()
+        try:
+            producer = await self._current()
+            return await self._deliver(producer, topic, count, records)
+        finally:
+            self._appending -= 1
+            if not self._appending:
+                self._idle.set()
+
+    async def _deliver(
+        self,
+        producer: AIOKafkaProducer,
+        topic: str,
+        count: int,
+        records: Sequence[Append],
+    ) -> list[tuple[int, int]]:
         futures: list[asyncio.Future[Any]] = []
         try:
             async with asyncio.timeout(self._settings.delivery_timeout_ms / 1000):
@@ -69,14 +90,15 @@ class Writer:
         return [(metadata.partition, metadata.offset) for metadata in written]
 
     async def close(self) -> None:
-        """Flush for at most the request timeout, then let go."""
+        """Let the appends under way end, for at most the request timeout, then disconnect."""
+        try:
+            async with asyncio.timeout(self._settings.request_timeout_ms / 1000):
+                await self._idle.wait()
+        except TimeoutError:
+            log.warning("Kafka at %s: closed with unacknowledged appends", self._settings.servers)
+        self._closed = True
         producer, self._producer = self._producer, None
         if producer is not None:
-            try:
-                async with asyncio.timeout(self._settings.request_timeout_ms / 1000):
-                    await producer.flush()
-            except TimeoutError:
-                log.warning("Kafka at %s: closed with unacknowledged appends", self._settings.servers)
             await _end(producer)
         if self._ending:
             await asyncio.wait(self._ending)
@@ -92,6 +114,8 @@ class Writer:
         if self._producer is not None:
             return self._producer
         async with self._replacing:
+            if self._closed:
+                raise LogError(f"the log on Kafka at {self._settings.servers} has been closed; open it again")
             if self._producer is None:
                 self._producer = await self._connected()
             return self._producer
@@ -110,6 +134,8 @@ class Writer:
         try:
             async with asyncio.timeout(settings.request_timeout_ms / 1000):
                 await producer.start()
+                for stream in STREAMS:  # now, not when the first append comes
+                    await producer.partitions_for(settings.topic(stream))
         except (KafkaError, OSError, TimeoutError) as error:
             await _end(producer)
             raise LogError(

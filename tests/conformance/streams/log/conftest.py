@@ -30,6 +30,12 @@ async def postgres(postgres_server: str) -> AsyncIterator[PostgresStorage]:
         yield storage
 
 
+@pytest.fixture(scope="session")
+def kafka_server(kafka_broker: str) -> str:
+    """The address of the run's broker."""
+    return kafka_broker
+
+
 @pytest.fixture(
     params=[
         pytest.param("postgres", marks=pytest.mark.postgres),

@@ -11,10 +11,12 @@ from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from infra.kafka import DevKafka
+from infra.kafka.probe import port_is_free
+from schemas.streams import CHAT_EVENTS, CONTROL, STREAMS
 from streams.log.kafka import KafkaLog, KafkaSettings
 from streams.log.kafka.readers import READERS_PER_PARTITION
 from streams.log.kafka.topics import MAX_RECORD_BYTES
-from streams.log.port import CHAT_EVENTS, CONTROL, STREAMS, Append, LogError
+from streams.log.port import Append, LogError
 
 pytestmark = pytest.mark.kafka
 
@@ -181,6 +183,15 @@ async def test_a_closed_log_says_so(settings: KafkaSettings) -> None:
         await log.append(CHAT_EVENTS, numbered(0, 1))
 
 
+def kill(broker: DevKafka, servers: str) -> None:
+    """Kill, and wait until the kernel has given the port back; its next start would take another one."""
+    broker.kill()
+    deadline_s = time.monotonic() + 10
+    while not port_is_free(int(servers.rpartition(":")[2])):
+        assert time.monotonic() < deadline_s, "the port of a killed broker stays taken"
+        time.sleep(0.01)
+
+
 @pytest.mark.slow
 async def test_broker_killed_while_appending_loses_and_reorders_nothing_acknowledged(
     kafka_broker_private: Callable[[], DevKafka],
@@ -210,7 +221,7 @@ async def test_broker_killed_while_appending_loses_and_reorders_nothing_acknowle
     writer = asyncio.create_task(append())
     await progress(500)
     for _ in range(2):
-        await asyncio.to_thread(broker.kill)
+        await asyncio.to_thread(kill, broker, servers)
         assert await asyncio.to_thread(broker.start) == servers
         await progress(acknowledged + 500)
     stop.set()
@@ -236,7 +247,7 @@ async def test_an_append_ends_when_the_broker_stays_away_and_the_next_one_works(
     await log.open()
     await log.append(CHAT_EVENTS, numbered(0, 10))
     await log.read(CHAT_EVENTS, 0, 0)
-    await asyncio.to_thread(broker.kill)
+    await asyncio.to_thread(kill, broker, settings.servers)
     began_s = time.monotonic()
     failed = await asyncio.gather(
         *(log.append(CHAT_EVENTS, numbered(10, 20)) for _ in range(2)), return_exceptions=True
