@@ -7,7 +7,9 @@ channel is stopped, which came again, and which contradict a known seal. No I/O:
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+import numpy as np
 from blake3 import blake3
+from numpy.typing import NDArray
 
 from projections.source import Entry, JoinedSeal
 from schemas.sealed import Closed, Late, SealedEpoch
@@ -48,11 +50,10 @@ def fault_of(sealed: SealedEpoch) -> str | None:
     header, counts = sealed.header, sealed.body.counts
     if header.leaf_count != len(sealed.body):
         return f"header says {header.leaf_count} leaves, the body has {len(sealed.body)}"
-    # Summed as Python integers: a u64 sum may wrap.
-    weight = sum(counts.weight_centi.tolist())
+    weight = _sum(counts.weight_centi)
     if header.total_weight_centi != weight:
         return f"header says a weight of {header.total_weight_centi}, the leaves sum to {weight}"
-    messages = sum(counts.messages.tolist())
+    messages = _sum(counts.messages)
     if header.total_messages != messages:
         return f"header says {header.total_messages} messages, the leaves sum to {messages}"
     if blake3(sealed.policy).digest() != header.policy_hash:
@@ -62,6 +63,13 @@ def fault_of(sealed: SealedEpoch) -> str | None:
     if len(counts.weight_centi) and int(counts.weight_centi.max()) >= 2**63:
         return "a leaf weighs 2**63 hundredths or more, which the read models cannot hold"
     return None
+
+
+def _sum(column: NDArray[np.uint64] | NDArray[np.uint32]) -> int:
+    """Exact: in numpy where a u64 cannot wrap, else in Python integers."""
+    if len(column) == 0 or int(column.max()) * len(column) < 2**64:
+        return int(column.sum(dtype=np.uint64))
+    return sum(column.tolist())
 
 
 def judge(

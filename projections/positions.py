@@ -45,8 +45,8 @@ async def advance(
     )
     if moved is None:
         raise PositionMoved(
-            f"projection {projection.name!r} is no longer at offset {before} of {projection.stream}/{partition}: somebody "
-            "else applied records; this process starts again from what is stored"
+            f"projection {projection.name!r} is no longer at offset {before} of {projection.stream}/{partition}: "
+            "somebody else applied records; this process starts again from what is stored"
         )
 
 

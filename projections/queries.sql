@@ -238,8 +238,33 @@ select pg_try_advisory_lock(hashtextextended('twzrd projection ' || $1, 0));
 
 -- name: upsert_logins
 insert into viewer_logins as v (viewer_key, login, first_seen_ms, last_seen_day)
-select * from unnest($1::bigint[], $2::text[], $3::bigint[], $4::date[])
+select n.viewer_key, n.login, min(n.first_ms), date '1970-01-01' + max(n.last_day)
+  from unnest($1::bigint[], $2::text[], $3::bigint[], $4::integer[]) as n (viewer_key, login, first_ms, last_day)
+ group by n.viewer_key, n.login
+ order by n.viewer_key, n.login
 on conflict (viewer_key, login) do update set
     first_seen_ms = least(v.first_seen_ms, excluded.first_seen_ms),
     last_seen_day = greatest(v.last_seen_day, excluded.last_seen_day)
  where excluded.first_seen_ms < v.first_seen_ms or excluded.last_seen_day > v.last_seen_day;
+
+-- name: drop_boards
+delete from live_boards b
+ using unnest($1::text[], $2::bigint[]) as d (channel, epoch_start_s)
+ where b.channel = d.channel and b.epoch_start_s = d.epoch_start_s;
+
+-- name: upsert_board
+insert into live_boards (channel, epoch_start_s, login, participants, untracked_messages, messages, weight_centi,
+                         last_event_ms, observed_to_ms, top)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+on conflict (channel, epoch_start_s) do update set
+    login = excluded.login,
+    participants = excluded.participants,
+    untracked_messages = excluded.untracked_messages,
+    messages = excluded.messages,
+    weight_centi = excluded.weight_centi,
+    last_event_ms = excluded.last_event_ms,
+    observed_to_ms = excluded.observed_to_ms,
+    top = excluded.top;
+
+-- name: insert_snapshot
+insert into viewer_snapshots (channel, at_ms, login, viewers) values ($1, $2, $3, $4) on conflict do nothing;
