@@ -1,4 +1,4 @@
-"""Single fields of many lines at once: times, numbers, UUIDs, logins from their places in a block. Used by `fast_irc`.
+"""Single fields of many lines at once: numbers, UUIDs, logins from their places in a block. Used by `fast_irc`.
 
 In: the bytes of a block, with at least 40 bytes of padding behind the last line, and (n,) starts and ends; start -1
 marks an absent field. Out: (n,) values and a mask of those of the ordinary form; values outside the mask mean nothing.
@@ -9,8 +9,6 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.columns import MAX_AT_MS, MIN_AT_MS
-
 Index = NDArray[np.int64]
 Bytes = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
@@ -18,52 +16,58 @@ U64 = NDArray[np.uint64]
 
 LOGIN_WIDTH: Final = 32
 _MAX_FAST_LOGIN: Final = 25
-_MAX_FAST_DIGITS: Final = 18
-_POWERS: Final = 10.0 ** np.arange(12, -1, -1)
+_NUMBER_WIDTH: Final = 16
+_TEN_POWERS: Final = np.zeros((_NUMBER_WIDTH, 2))
+"""Digits @ these = the upper and the lower 8 digits of a number, exact in float64."""
+_TEN_POWERS[:8, 0] = _TEN_POWERS[8:, 1] = 10.0 ** np.arange(7, -1, -1)
+_ALL_TRUE: Final = np.uint64(0x0101010101010101)
 
-_LOGIN_BYTE: Final = np.zeros(256, np.uint8)
-for _byte in b"abcdefghijklmnopqrstuvwxyz0123456789_":
-    _LOGIN_BYTE[_byte] = _byte
-for _byte in b"ABCDEFGHIJKLMNOPQRSTUVWXYZ":
-    _LOGIN_BYTE[_byte] = _byte + 32
-_NIBBLE: Final = np.full(256, 255, np.uint8)
-for _position, _byte in enumerate(b"0123456789abcdef"):
-    _NIBBLE[_byte] = _position
-for _position, _byte in enumerate(b"ABCDEF"):
-    _NIBBLE[_byte] = 10 + _position
-_HEX_AT: Final = np.array([i for i in range(36) if i not in (8, 13, 18, 23)])
-_DASH_AT: Final = np.array([8, 13, 18, 23])
+_HEX_PAIR: Final = np.full(65_536, 256, np.uint16)
+"""The byte that two hex digits stand for, by their little-endian u16; 256: not hex."""
+for _high in b"0123456789abcdefABCDEF":
+    for _low in b"0123456789abcdefABCDEF":
+        _HEX_PAIR[_high | _low << 8] = int(bytes((_high, _low)), 16)
+_UUID_GROUPS: Final = ((0, 8, 0), (9, 13, 8), (14, 18, 12), (19, 23, 16), (24, 36, 20))
+"""Start and end of each group in the text, and its start among the 32 digits."""
+_DASHES: Final = (8, 13, 18, 23)
 
 
-def times(data: Bytes, start: Index, end: Index) -> tuple[NDArray[np.int64], Mask]:
-    """Times of 13 digits, and which are such and lie in 2011..2099."""
-    digits = data[start[:, None] + np.arange(13)] - np.uint8(0x30)
-    ok = (start >= 0) & (end - start == 13) & (digits <= 9).all(axis=1)
-    at = (digits.astype(np.float64) @ _POWERS).astype(np.int64)  # exact: below 2**53
-    return at, ok & (at >= MIN_AT_MS) & (at < MAX_AT_MS)
+def gather(data: Bytes, start: Index, width: int) -> Bytes:
+    """(n, width) bytes from each start on; as items of that width, which numpy copies whole."""
+    items = np.ndarray((len(data) - width + 1,), f"V{width}", data, 0, (1,))
+    return items[start].view(np.uint8).reshape(-1, width)
+
+
+def words(data: Bytes, start: Index) -> U64:
+    """(n,) the 8 bytes from each start on, little-endian."""
+    return gather(data, start, 8).view("<u8")[:, 0]
 
 
 def numbers(data: Bytes, start: Index, end: Index) -> tuple[U64, Mask]:
-    """Numbers of 1 to 18 digits without leading zero (so number and text stand for each other), and which are such."""
+    """Numbers of 1 to 16 digits without leading zero (so number and text stand for each other), and which are such."""
     length = end - start
-    ok = (start >= 0) & (length >= 1) & (length <= _MAX_FAST_DIGITS)
+    ok = (start >= 0) & (length >= 1) & (length <= _NUMBER_WIDTH) & (end >= _NUMBER_WIDTH)
+    digits = gather(data, np.maximum(end - _NUMBER_WIDTH, 0), _NUMBER_WIDTH) - np.uint8(0x30)
+    before = _NUMBER_WIDTH - np.clip(length, 0, _NUMBER_WIDTH).astype(np.uint8)
+    digits *= np.arange(_NUMBER_WIDTH, dtype=np.uint8) >= before[:, None]
+    ok &= _all_true(digits <= 9)
     ok &= (data[start] != 0x30) | (length == 1)
-    value = np.zeros(len(start), np.uint64)
-    for offset in range(int(length[ok].max(initial=0))):
-        digit = data[start + offset] - np.uint8(0x30)
-        more = offset < length
-        ok &= (digit <= 9) | ~more
-        value = np.where(more, value * np.uint64(10) + digit, value)
-    return value, ok
+    halves = (digits.astype(np.float64) @ _TEN_POWERS).astype(np.uint64)
+    return halves[:, 0] * np.uint64(10**8) + halves[:, 1], ok
 
 
 def uuids(data: Bytes, start: Index, end: Index) -> tuple[Bytes, Mask]:
     """(n, 16) bytes of ids of the form 8-4-4-4-12, and which are such."""
-    text = data[start[:, None] + np.arange(36)]
-    ok = (start >= 0) & (end - start == 36) & (text[:, _DASH_AT] == 0x2D).all(axis=1)
-    nibbles = _NIBBLE[text[:, _HEX_AT]]
-    ok &= (nibbles <= 15).all(axis=1)
-    return (nibbles[:, 0::2] << 4) | nibbles[:, 1::2], ok
+    text = gather(data, start, 36)
+    ok = (start >= 0) & (end - start == 36)
+    for place in _DASHES:
+        ok &= text[:, place] == 0x2D
+    digits = np.empty((len(text), 32), np.uint8)
+    for first, last, place in _UUID_GROUPS:
+        digits[:, place : place + last - first] = text[:, first:last]
+    pairs = _HEX_PAIR[digits.view("<u2")]
+    ok &= _all_true(pairs < 256)
+    return pairs.astype(np.uint8), ok
 
 
 def logins(data: Bytes, start: Index, end: Index, until: int | None = None) -> tuple[Bytes, Mask]:
@@ -71,11 +75,21 @@ def logins(data: Bytes, start: Index, end: Index, until: int | None = None) -> t
 
     until: the byte that must close the login before `end`; None: the login reaches to `end`.
     """
-    text = data[start[:, None] + np.arange(LOGIN_WIDTH)]
+    text = gather(data, start, LOGIN_WIDTH)
     length = end - start if until is None else np.argmax(text == until, axis=1)
     ok = (length >= 1) & (length <= _MAX_FAST_LOGIN) & (start + length <= end)
-    login = _LOGIN_BYTE[text]
-    inside = np.arange(LOGIN_WIDTH) < length[:, None]
-    ok &= ((login != 0) | ~inside).all(axis=1)
+    inside = np.arange(LOGIN_WIDTH, dtype=np.uint8) < np.clip(length, 0, LOGIN_WIDTH).astype(np.uint8)[:, None]
+    login = text + np.uint8(32) * (text - np.uint8(0x41) < 26)  # differences wrap, so one comparison bounds both sides
+    good = (login - np.uint8(0x61) < 26) | (text - np.uint8(0x30) < 10) | (text == 0x5F)
+    ok &= _all_true(good | ~inside)
     login *= inside
     return login, ok
+
+
+def _all_true(mask: Mask) -> Mask:
+    """mask.all(axis=1) of (n, 8k) contiguous flags, eight at a time."""
+    flags = mask.view("<u8")
+    out: Mask = flags[:, 0] == _ALL_TRUE
+    for column in range(1, flags.shape[1]):
+        out &= flags[:, column] == _ALL_TRUE
+    return out

@@ -10,12 +10,12 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.columns import MESSAGE, EventColumns
+from schemas.columns import MAX_AT_MS, MESSAGE, MIN_AT_MS, EventColumns
 from schemas.identity import ID_PREFIX
 from streams.collect import fast_fields as fields
 from streams.collect.chunk import BLANK_LINES, LINE_TOO_LONG, MAX_LINE_BYTES, Chunk, Part, Rows, assemble, dead_line
 from streams.collect.irc import Malformed
-from streams.collect.twitch import SHARED_CHAT_COPIES, Event, read_line
+from streams.collect.twitch import MAX_AMOUNT, SHARED_CHAT_COPIES, Event, read_line
 
 Index = NDArray[np.int64]
 Bytes = NDArray[np.uint8]
@@ -38,10 +38,10 @@ def _word(text: bytes) -> np.uint64:
 _NAMES: Final = (b"id", b"room-id", b"user-id", b"tmi-sent-ts", b"bits", b"source-room-id")
 
 
-_WANTED_PAIR: Final = np.zeros((256, 256), np.bool_)
-"""Whether a tag whose name starts with these two bytes is worth a closer look."""
-for _name in _NAMES:
-    _WANTED_PAIR[_name[0], _name[1]] = True
+_BEGINNINGS: Final = np.zeros(65_536, np.uint8)
+"""Which of the names (from 1) starts with these two bytes, as a little-endian u16; they all differ there."""
+for _code, _name in enumerate(_NAMES, 1):
+    _BEGINNINGS[int.from_bytes(_name[:2], "little")] = _code
 
 
 def parse_irc_chunk(data: bytes, first_line_number: int = 1) -> Chunk:
@@ -104,7 +104,6 @@ class _Block:
         self.bytes: Bytes = np.empty(len(data) + PAD, np.uint8)
         self.bytes[: len(data)] = np.frombuffer(data, np.uint8)
         self.bytes[len(data) :] = 0
-        self.words: U64 = np.ndarray((len(data) + PAD - 7,), "<u8", self.bytes, 0, (1,))
         ends = np.flatnonzero(self.bytes[: len(data)] == _LF)
         if len(data) and (not len(ends) or ends[-1] != len(data) - 1):
             ends = np.append(ends, len(data))
@@ -133,25 +132,24 @@ def _fast_rows(block: _Block) -> tuple[_Fast, Mask]:
     data, starts, ends = block.bytes, block.starts, block.ends
     copies: Mask = np.zeros(len(starts), np.bool_)
     # Skeleton: "@tags :source PRIVMSG #channel text", single spaces, all four within the line.
-    spaces = np.append(np.flatnonzero(data[: len(data) - PAD] == _SPACE), np.full(4, len(data)))
-    first = np.searchsorted(spaces, starts)
-    space = [spaces[np.minimum(first + i, len(spaces) - 1)] for i in range(4)]
-    ok = (data[starts] == _AT) & (space[3] + 1 < ends) & (ends - starts <= MAX_LINE_BYTES)
-    lines = np.flatnonzero(ok)
-    s1, s2, s3, s4 = (s[lines] for s in space)
-    ok = (data[s1 + 1] == 0x3A) & (block.words[s2 + 1] == _word(b"PRIVMSG ")) & (s3 == s2 + 8)
+    spaces = np.append(np.flatnonzero(data[:-PAD] == _SPACE), np.full(4, len(data) - PAD))
+    first = np.searchsorted(spaces[:-4], starts)
+    s1, s2, s3, s4 = spaces[first], spaces[first + 1], spaces[first + 2], spaces[first + 3]
+    ok = (data[starts] == _AT) & (s4 + 1 < ends) & (ends - starts <= MAX_LINE_BYTES)
+    ok &= (data[s1 + 1] == 0x3A) & (fields.words(data, s2 + 1) == _word(b"PRIVMSG ")) & (s3 == s2 + 8)
     ok &= (data[s3 + 1] == 0x23) & (data[s4 + 1] != _SPACE)
-    lines = lines[ok]
-    s1, s2, s3, s4 = s1[ok], s2[ok], s3[ok], s4[ok]
+    lines = np.flatnonzero(ok)
+    s1, s2, s3, s4 = s1[lines], s2[lines], s3[lines], s4[lines]
 
     tags = _Tags(block, lines, s1)
-    at, ok = fields.times(data, tags.start[b"tmi-sent-ts"], tags.end[b"tmi-sent-ts"])
-    room, good = fields.numbers(data, tags.start[b"room-id"], tags.end[b"room-id"])
-    ok &= good
-    user, good = fields.numbers(data, tags.start[b"user-id"], tags.end[b"user-id"])
-    ok &= good
+    numeric = (b"tmi-sent-ts", b"room-id", b"user-id")
+    values, good = fields.numbers(
+        data, np.concatenate([tags.start[n] for n in numeric]), np.concatenate([tags.end[n] for n in numeric])
+    )
+    at, room, user = values.reshape(3, -1)
+    ok = good.reshape(3, -1).all(axis=0) & (at >= MIN_AT_MS) & (at < MAX_AT_MS) & ~tags.odd
     ids, good = fields.uuids(data, tags.start[b"id"], tags.end[b"id"])
-    ok &= good & ~tags.odd
+    ok &= good
     login, good = fields.logins(data, s1 + 2, s2, until=0x21)
     ok &= good
     _, good = fields.logins(data, s3 + 2, s4)
@@ -160,7 +158,7 @@ def _fast_rows(block: _Block) -> tuple[_Fast, Mask]:
     cheers = np.flatnonzero(tags.start[b"bits"] >= 0)
     if len(cheers):
         bits, good = fields.numbers(data, tags.start[b"bits"][cheers], tags.end[b"bits"][cheers])
-        good &= bits < 2**32
+        good &= bits <= MAX_AMOUNT
         ok[cheers] &= good
         amount[cheers[good]] = bits[good]
     shared = np.flatnonzero(tags.start[b"source-room-id"] >= 0)
@@ -170,10 +168,18 @@ def _fast_rows(block: _Block) -> tuple[_Fast, Mask]:
         copy = ok[shared] & (source != room[shared])
         copies[lines[shared[copy]]] = True
         ok[shared[copy]] = False
-    keep = np.flatnonzero(ok)
+    rows: Index | slice = slice(None) if ok.all() else np.flatnonzero(ok)
     return (
         _Fast(
-            lines[keep], at[keep], ids[keep], room[keep], user[keep], login[keep], amount[keep], s3[keep] + 2, s4[keep]
+            lines[rows],
+            at[rows].astype(np.int64),
+            ids[rows],
+            room[rows],
+            user[rows],
+            login[rows],
+            amount[rows],
+            s3[rows] + 2,
+            s4[rows],
         ),
         copies,
     )
@@ -186,30 +192,34 @@ class _Tags:
         data, starts = block.bytes, block.starts[lines]
         mask = data[:-PAD] == _SEMICOLON
         mask[starts] = True
-        every = np.flatnonzero(mask)
-        wanted = np.flatnonzero(_WANTED_PAIR[data[every + 1], data[every + 2]])
-        separators = every[wanted]
-        following = np.append(every, len(data))[wanted + 1]
-        words = block.words[separators + 1]
+        separators = np.flatnonzero(mask)
+        following = np.append(separators[1:], len(data) - PAD)
+        beginnings = _BEGINNINGS[fields.gather(data, separators + 1, 2).view("<u2")[:, 0]]
         self.odd: Mask = np.zeros(len(lines), np.bool_)
         self.start: dict[bytes, Index] = {}
         self.end: dict[bytes, Index] = {}
-        for name in _NAMES:
-            head = name[:8]
-            found = np.flatnonzero((words & np.uint64((1 << 8 * len(head)) - 1)) == _word(head))
-            for offset in range(8, len(name)):
-                found = found[data[separators[found] + 1 + offset] == name[offset]]
-            line = np.searchsorted(starts, separators[found], "right") - 1
-            inside = np.flatnonzero(line >= 0)
-            inside = inside[separators[found[inside]] < tags_end[line[inside]]]
-            line, found = line[inside], found[inside]
-            value = separators[found] + 2 + len(name)
+        for code, name in enumerate(_NAMES, 1):
+            found = np.flatnonzero(beginnings == code)
+            place = separators[found]
+            if len(found) == len(lines) and ((starts <= place) & (place < tags_end)).all():
+                line = np.arange(len(lines))  # once in every line, as usual
+            else:
+                line = np.searchsorted(starts, place, "right") - 1
+                inside = np.flatnonzero(line >= 0)
+                inside = inside[place[inside] < tags_end[line[inside]]]
+                line, found, place = line[inside], found[inside], place[inside]
+            same = fields.gather(data, place + 1, len(name)) == np.frombuffer(name, np.uint8)
+            if not same.all():
+                named = np.flatnonzero(same.all(axis=1))
+                line, found, place = line[named], found[named], place[named]
+            value = place + 2 + len(name)
             closing = data[value - 1]
-            # A tag without `=` may overrule an earlier one, and of a doubled tag the last counts: both are odd.
-            self.odd[line[(closing == _SEMICOLON) | (closing == _SPACE)]] = True
             valued = closing == _EQUALS
-            line, found, value = line[valued], found[valued], value[valued]
-            self.odd[line[1:][line[1:] == line[:-1]]] = True
+            if not valued.all():
+                # A tag without `=` may overrule an earlier one: odd.
+                self.odd[line[(closing == _SEMICOLON) | (closing == _SPACE)]] = True
+                line, found, value = line[valued], found[valued], value[valued]
+            self.odd[line[1:][line[1:] == line[:-1]]] = True  # of a doubled tag the last counts: odd
             start, end = np.full(len(lines), -1, np.int64), np.full(len(lines), -1, np.int64)
             start[line] = value
             end[line] = np.minimum(following[found], tags_end[line])
