@@ -38,7 +38,8 @@ class Written(NamedTuple):
 
 
 def address(stream: Stream, records: Sequence[Append], max_record_bytes: int) -> Outgoing:
-    """Give each record its partition. Raises LogError for a partition that is not there or a record over the bound."""
+    """Give each record its partition. Raises LogError for a partition that is not there, a record over the bound,
+    or one that is not bytes."""
     addressed = []
     total_bytes = 0
     for partition, key, value in records:
@@ -46,6 +47,9 @@ def address(stream: Stream, records: Sequence[Append], max_record_bytes: int) ->
             partition = partition_of(key, stream.partitions)
         elif not 0 <= partition < stream.partitions:
             raise LogError(f"stream {stream.name} has partitions 0..{stream.partitions - 1}, not {partition}")
+        if not isinstance(key, bytes) or not isinstance(value, bytes):
+            # Found here and not by the driver: there it would fail every call of the same commit.
+            raise LogError(f"key and value are {type(key).__name__} and {type(value).__name__}; encode them to bytes")
         size = len(key) + len(value)
         if size > max_record_bytes:
             raise LogError(

@@ -133,8 +133,9 @@ class PostgresLog:
     ) -> list[LogRecord]:
         """See Log.read. max_bytes bounds keys and values together."""
         at = self._place(stream, partition)
-        if start < 0 or max_records < 1:
-            raise LogError(f"start must be at least 0 (is {start}) and max_records at least 1 (is {max_records})")
+        _check_offset(start)
+        if max_records < 1:
+            raise LogError(f"max_records is {max_records}; ask for at least 1")
 
         async def look(connection: Any) -> list[LogRecord]:
             return await self._segments.read(connection, at, partition, start, max_records, max_bytes)
@@ -168,8 +169,7 @@ class PostgresLog:
 
     async def commit(self, group: str, stream: str, partition: int, offset: int) -> None:
         at = self._place(stream, partition)
-        if offset < 0:
-            raise LogError(f"position {offset} is below 0; store the next offset needed")
+        _check_offset(offset)
 
         async def step(connection: Any) -> None:
             await connection.execute(SQL["commit_position"], group, at.id, partition, offset)
@@ -195,6 +195,7 @@ class PostgresLog:
         consumer group (the archive is one) has not committed that far. Disk space comes back by whole segments, once
         every partition of the stream has been trimmed past them."""
         at = self._place(stream, partition)
+        _check_offset(before_offset)
         return await self._segments.trim(at, partition, before_offset)
 
     async def _set_up_streams(self, connection: Any) -> tuple[None, str]:
@@ -234,3 +235,8 @@ class PostgresLog:
         if not 0 <= partition < stream.partitions:
             raise LogError(f"stream {name} has partitions 0..{stream.partitions - 1}, not {partition}")
         return stream
+
+
+def _check_offset(offset: int) -> None:
+    if not 0 <= offset < 1 << 63:
+        raise LogError(f"offset {offset} lies outside 0..2^63-1; pass one that the log gave, or the next after it")

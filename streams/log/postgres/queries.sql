@@ -21,8 +21,9 @@ select stream_id, $2, partition, next_offset from log.head where stream_id = $1
 
 -- name: create_segment
 -- Append-only and dropped whole: vacuum has nothing to do there (except against wrap-around, which it does anyhow).
+-- A value that fits a page stays in its row: an envelope of 200 events needs no TOAST chunks and no look-up of them.
 create table {segment} (like log.record including all)
-with (autovacuum_enabled = false, toast.autovacuum_enabled = false)
+with (autovacuum_enabled = false, toast.autovacuum_enabled = false, toast_tuple_target = 8160)
 
 -- name: point_heads
 update log.head set segment = $2 where stream_id = $1

@@ -116,6 +116,27 @@ async def test_a_record_over_the_bound_is_refused_with_its_size(open_log: Bounde
     assert await log.span(CHAT_EVENTS, 0) == (0, 0)
 
 
+async def test_what_is_not_bytes_is_refused_and_harms_no_call_beside_it(open_log: BoundedFactory) -> None:
+    log = await open_log()
+    bad = log.append(CHAT_EVENTS, [Append(0, b"k", "text")])  # type: ignore[arg-type]
+    good = log.append(CHAT_EVENTS, [Append(0, b"k", b"v")])
+    refused, placed = await asyncio.gather(bad, good, return_exceptions=True)
+    assert isinstance(refused, LogError) and "str" in str(refused)
+    assert placed == [(0, 0)]
+
+
+async def test_offsets_outside_the_logs_range_are_refused(open_log: BoundedFactory) -> None:
+    log = await open_log()
+    for offset in (-1, 1 << 63):
+        for refused in (
+            log.read(CHAT_EVENTS, 0, offset),
+            log.commit("group", CHAT_EVENTS, 0, offset),
+            log.trim(CHAT_EVENTS, 0, offset),
+        ):
+            with pytest.raises(LogError, match=str(offset)):
+                await refused
+
+
 async def test_a_notification_wakes_a_reader_of_another_process_long_before_its_poll(open_log: BoundedFactory) -> None:
     reader, writer = await open_log(Bounds(poll_ms=60_000)), await open_log()
     waiting = asyncio.create_task(reader.read(CHAT_EVENTS, 0, 0, wait_ms=60_000))
