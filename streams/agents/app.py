@@ -184,6 +184,7 @@ def _faust_settings(settings: WorkerSettings) -> dict[str, Any]:
         "consumer_max_fetch_size": kafka.fetch_bytes,
         "consumer_auto_offset_reset": "earliest",
         "consumer_group_instance_id": settings.group_instance_id,
+        **_identity(settings),
         "producer_acks": -1,
         "producer_max_request_size": 8 * 1024 * 1024 - 64 * 1024,
         "producer_request_timeout": kafka.delivery_timeout_ms / 1000,
@@ -207,6 +208,14 @@ def _faust_settings(settings: WorkerSettings) -> dict[str, Any]:
         "worker_redirect_stdouts": False,
         "Table": LiveTable,
     }
+
+
+def _identity(settings: WorkerSettings) -> dict[str, Any]:
+    """A static member is handed its former assignment as it was made, and Faust's assignor asserts that the URL in it
+    is still its own: after a change of port or host name it would hang. So its URL is its name; nothing calls it."""
+    if settings.group_instance_id is None:
+        return {}
+    return {"canonical_url": URL.build(scheme="http", host=settings.group_instance_id.lower())}
 
 
 def _credentials(options: Mapping[str, Any]) -> Any:

@@ -1,0 +1,260 @@
+"""The guard and the holding of shards, without Kafka: records come in whatever order, seals come out the same."""
+
+import asyncio
+from collections.abc import Awaitable, Iterator, Mapping
+from typing import Any, cast
+
+import pytest
+
+from schemas.dead import decode as decode_dead
+from schemas.sealed import Seal, decode_record
+from streams.agents.shards import TRIES, Shards
+from streams.core.outputs import Output, ResealRequest
+from streams.core.resume import Resume
+from streams.core.shard import Shard
+from streams.log.port import CHAT_EVENTS, DEAD, EPOCH_SEALED, Log, LogRecord
+from tests.integration.streams.agents.chat import PEPPER, SCHEDULE, channel
+
+TOPIC = "chat"
+
+
+class MemoryLog:
+    """As much of the port as Shards reads: one list per stream, of partition 0."""
+
+    def __init__(self, values: Mapping[int, bytes]) -> None:
+        self.streams: dict[str, dict[int, bytes]] = {CHAT_EVENTS: dict(values), EPOCH_SEALED: {}, DEAD: {}}
+
+    async def span(self, stream: str, partition: int) -> tuple[int, int]:
+        return 0, max(self.streams[stream], default=-1) + 1
+
+    async def read(self, stream: str, partition: int, start: int, **_: Any) -> list[LogRecord]:
+        found = sorted(self.streams[stream].items())
+        return [LogRecord(offset, b"", value, 0) for offset, value in found if offset >= start]
+
+
+class Reader:
+    """A consumer: remembers where it was sought to."""
+
+    def __init__(self, log: MemoryLog) -> None:
+        self._log = log
+        self.sought: list[int] = []
+        self.assigned_again = 0
+
+    def ends(self) -> Mapping[int, int]:
+        return {0: max(self._log.streams[CHAT_EVENTS]) + 1}
+
+    def flowing(self) -> bool:
+        return True
+
+    async def seek(self, partition: int, offset: int) -> None:
+        self.sought.append(offset)
+
+    async def assign_again(self) -> None:
+        self.assigned_again += 1
+
+
+class Rig:
+    """Shards over a memory log, with a broker that acknowledges at once."""
+
+    def __init__(self, values: Mapping[int, bytes], *, guard: bool = True) -> None:
+        self.log = MemoryLog(values)
+        self.reader = Reader(self.log)
+        self.tasks: list[asyncio.Future[None]] = []
+        self.made: list[Shard] = []
+        self.raises_at: set[int] = set()
+        self.shards = Shards(
+            cast(Log, self.log),
+            self.make,
+            SCHEDULE.epoch_length_s,
+            self.send,
+            self.answer,
+            self.spawn,
+            topic=TOPIC,
+            guard=guard,
+        )
+
+    def make(self, partition: int, start: int, resume: Resume) -> Shard:
+        rig = self
+
+        class Brittle(Shard):
+            def feed(self, offset: int, value: bytes) -> list[Output | ResealRequest]:
+                if offset in rig.raises_at:
+                    raise RuntimeError("a fault of the test")
+                return super().feed(offset, value)
+
+        self.made.append(Brittle(SCHEDULE, PEPPER, start, resume, partition=partition))
+        return self.made[-1]
+
+    async def send(self, stream: str, partition: int, key: bytes, value: bytes) -> Awaitable[Any]:
+        records = self.log.streams[stream]
+        records[len(records)] = value
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        done.set_result(None)
+        return done
+
+    async def answer(self, shard: Shard, request: ResealRequest) -> Output | None:
+        raise AssertionError("no reseal here")
+
+    def spawn(self, coroutine: Awaitable[None]) -> "asyncio.Future[None]":
+        self.tasks.append(asyncio.ensure_future(coroutine))
+        return self.tasks[-1]
+
+    def offer(self, *offsets: int) -> None:
+        for offset in offsets:
+            self.shards.offer(0, offset, self.log.streams[CHAT_EVENTS][offset])
+
+    async def sent(self) -> None:
+        """Let the outbox write all it has."""
+        async with asyncio.timeout(5):
+            while self.shards.waiting_outputs(0):  # noqa: ASYNC110 (the loop only has to turn)
+                await asyncio.sleep(0)
+
+    def headers(self) -> set[bytes]:
+        decoded = map(decode_record, self.log.streams[EPOCH_SEALED].values())
+        return {one.header for one in decoded if isinstance(one, Seal)}
+
+
+@pytest.fixture
+def values() -> dict[int, bytes]:
+    return dict(enumerate(one.value for one in channel(1, hours=3, events_per_hour=200, seed=7)))
+
+
+@pytest.fixture
+def wanted(values: dict[int, bytes]) -> set[bytes]:
+    return set(headers_of(values))
+
+
+def headers_of(values: Mapping[int, bytes]) -> Iterator[bytes]:
+    shard = Shard(SCHEDULE, PEPPER, 0)
+    for offset, value in sorted(values.items()):
+        shard.skip_to(offset)
+        for output in shard.feed(offset, value):
+            assert isinstance(output, Output)
+            for _, record in output.records:
+                decoded = decode_record(record)
+                if isinstance(decoded, Seal):
+                    yield decoded.header
+
+
+async def test_records_in_order_are_folded(values: dict[int, bytes], wanted: set[bytes]) -> None:
+    rig = Rig(values)
+    assert await rig.shards.take_over({0: 0}) == {0: 0}
+    rig.offer(*values)
+    await rig.sent()
+    assert rig.headers() == wanted
+    assert rig.shards.low_water(0) == len(values)
+
+
+async def test_a_record_that_is_not_next_is_not_folded_and_read_again(
+    values: dict[int, bytes], wanted: set[bytes]
+) -> None:
+    rig = Rig(values)
+    await rig.shards.take_over({0: 0})
+    rig.offer(0, 1, 2, *range(5, 9))
+    assert rig.shards.counters.guard_dropped_total == 4
+    await rig.shards.heal(rig.reader)
+    assert rig.reader.sought == [3]
+    rig.offer(*range(3, len(values)))
+    await rig.sent()
+    assert rig.headers() == wanted
+
+
+async def test_without_the_guard_the_seals_differ(values: dict[int, bytes], wanted: set[bytes]) -> None:
+    rig = Rig(values, guard=False)
+    await rig.shards.take_over({0: 0})
+    rig.offer(0, 1, 2, *range(5, len(values)))
+    await rig.sent()
+    assert len(rig.headers()) == len(wanted)
+    assert rig.headers() != wanted
+
+
+async def test_a_record_that_comes_again_is_not_folded_again(values: dict[int, bytes], wanted: set[bytes]) -> None:
+    rig = Rig(values)
+    await rig.shards.take_over({0: 0})
+    rig.offer(0, 1, 0, 1, 2, 2, *range(3, len(values)))
+    await rig.sent()
+    assert rig.headers() == wanted
+    assert rig.shards.counters.guard_repeated_total == 3
+
+
+async def test_records_that_never_came_are_asked_for_though_nothing_follows(values: dict[int, bytes]) -> None:
+    rig = Rig(values)
+    await rig.shards.take_over({0: 0})
+    rig.offer(0, 1)
+    await rig.shards.heal(rig.reader)  # the shard has moved since the last look
+    assert rig.reader.sought == []
+    await rig.shards.heal(rig.reader)
+    assert rig.reader.sought == [2]
+
+
+async def test_a_gap_in_the_log_itself_is_stepped_over(values: dict[int, bytes]) -> None:
+    del values[3], values[4]
+    rig = Rig(values)
+    await rig.shards.take_over({0: 0})
+    rig.offer(0, 1, 2)
+    for _ in range(6):
+        rig.offer(5)
+        await rig.shards.heal(rig.reader)
+    assert rig.shards.metrics.counters.gap_skips_total == 1
+    rig.offer(*range(5, max(values) + 1))
+    await rig.sent()
+    assert rig.headers() == set(headers_of(values))
+
+
+async def test_a_shard_is_kept_where_nobody_committed_beyond_it(values: dict[int, bytes]) -> None:
+    rig = Rig(values)
+    await rig.shards.take_over({0: 0})
+    rig.offer(0, 1, 2)
+    assert await rig.shards.take_over({0: 2}) == {0: 3}
+    assert len(rig.made) == 1
+    assert await rig.shards.take_over({0: 9}) == {0: 9}
+    assert len(rig.made) == 2
+
+
+async def test_a_shard_of_a_partition_that_went_away_is_dropped(values: dict[int, bytes]) -> None:
+    rig = Rig(values)
+    await rig.shards.take_over({0: 0})
+    await rig.shards.take_over({})
+    assert list(rig.shards.held()) == []
+    rig.offer(0)
+    assert rig.shards.counters.guard_dropped_total == 1
+    assert rig.shards.low_water(0) is None
+
+
+async def test_a_partition_without_a_shard_is_taken_over_again(values: dict[int, bytes]) -> None:
+    rig = Rig(values)
+    await rig.shards.heal(rig.reader)
+    assert rig.reader.assigned_again == 1
+
+
+async def test_what_raises_once_is_folded_again_from_the_low_water_mark(
+    values: dict[int, bytes], wanted: set[bytes]
+) -> None:
+    rig = Rig(values)
+    await rig.shards.take_over({0: 0})
+    rig.raises_at = {10}
+    rig.offer(*range(14))
+    rig.raises_at = set()
+    await rig.shards.heal(rig.reader)
+    assert rig.reader.sought == [0]
+    rig.offer(*values)
+    await rig.sent()
+    assert rig.headers() == wanted
+    assert rig.shards.counters.agent_errors_total == 1
+
+
+async def test_what_raises_each_time_becomes_a_dead_letter(values: dict[int, bytes]) -> None:
+    rig = Rig(values)
+    await rig.shards.take_over({0: 0})
+    rig.raises_at = {3}
+    for _ in range(TRIES):
+        rig.offer(*range(5))
+        await rig.shards.heal(rig.reader)
+    rig.offer(*values)
+    await rig.sent()
+    (letter,) = map(decode_dead, rig.log.streams[DEAD].values())
+    assert letter.where["offset"] == 3
+    assert "raised" in letter.reason
+    del values[3]
+    assert rig.headers() == set(headers_of(values))
+    assert rig.shards.counters.skipped_records_total == 1
