@@ -66,7 +66,9 @@ class LiveProjection(Projection):
 
     def low_water(self, partition: int) -> int | None:
         state = self._partitions.setdefault(partition, _Partition())
-        return min((board.first_offset for board in state.boards.values()), default=state.clock_offset)
+        if state.clock_offset is None:
+            return None
+        return min(state.clock_offset, *(board.first_offset for board in state.boards.values()), state.clock_offset)
 
     def rolled_back(self) -> None:
         self._partitions.clear()

@@ -210,8 +210,6 @@ select e.body, p.canonical
 -- name: insert_shortfall
 insert into allocation_shortfalls (viewer_key, seal_id, shortfall_base_units) values ($1, $2, $3);
 
--- name: hold_positions
-select partition from projection_positions where projection = $1 order by stream, partition for update;
 
 -- name: make_position
 insert into projection_positions (projection, stream, partition, version, next_offset, resume_offset)
@@ -226,9 +224,6 @@ select partition, version, next_offset, resume_offset from projection_positions
 update projection_positions set next_offset = $5, resume_offset = $6
  where projection = $1 and stream = $2 and partition = $3 and next_offset = $4
 returning partition;
-
--- name: set_version
-update projection_positions set version = $2 where projection = $1;
 
 -- name: set_resume
 update projection_positions set resume_offset = $4 where projection = $1 and stream = $2 and partition = $3;
@@ -268,3 +263,79 @@ on conflict (channel, epoch_start_s) do update set
 
 -- name: insert_snapshot
 insert into viewer_snapshots (channel, at_ms, login, viewers) values ($1, $2, $3, $4) on conflict do nothing;
+
+-- name: make_rebuild_schema
+drop schema if exists {schema} cascade;
+create schema {schema};
+set search_path to {schema}, public
+
+-- name: drop_rebuild_schema
+set search_path to public;
+drop schema if exists {schema} cascade
+
+-- name: lock_standing
+select partition from public.projection_positions where projection = $1 order by stream, partition for update;
+
+-- name: standing_positions
+select partition, version, next_offset from public.projection_positions
+ where projection = $1 and stream = $2 order by partition;
+
+-- name: set_standing_version
+update public.projection_positions set version = $2 where projection = $1;
+
+-- name: rows_only_in
+select left(shown, $1) as shown from (
+    (select t::text as shown from {here}.{table} t except select t::text from {there}.{table} t)) only_here
+ order by shown limit $2;
+
+-- name: views_over
+with recursive over (oid, depth) as (
+    select c.oid, 0 from pg_class c
+     where c.relnamespace = 'public'::regnamespace and c.relkind = 'r' and c.relname = any($1::text[])
+    union
+    select r.ev_class, over.depth + 1
+      from over
+      join pg_depend d on d.refclassid = 'pg_class'::regclass and d.refobjid = over.oid
+       and d.classid = 'pg_rewrite'::regclass
+      join pg_rewrite r on r.oid = d.objid and r.ev_class <> over.oid
+)
+select v.oid::regclass::text as name, pg_get_viewdef(v.oid) as definition
+  from (select oid, max(depth) as depth from over where depth > 0 group by oid) v
+ order by v.depth, name;
+
+-- name: end_stop
+delete from stopped_channels where channel = $1 returning epoch_start_s, revision, met_seal_hash;
+
+-- name: insert_ruling
+insert into conflict_rulings (channel, epoch_start_s, revision, seal_hash, note) values ($1, $2, $3, $4, $5)
+on conflict do nothing;
+
+-- name: take_held
+with taken as (
+    delete from held_records where channel = $1 returning partition, sealed_offset, records)
+select partition, sealed_offset, records from taken order by partition, sealed_offset;
+
+-- name: export_seals
+select e.header, e.login, e.seal_hash, e.coverage, e.observed_ms, e.absent_ms, e.closed_by
+  from sealed_epochs e
+ where ($1::text is null or e.channel = $1) and e.epoch_start_s >= $2 and e.epoch_start_s < $3
+ order by e.channel, e.epoch_start_s, e.revision;
+
+-- name: export_leaves
+select e.channel, e.epoch_start_s, e.revision, e.body
+  from sealed_epochs e
+ where ($1::text is null or e.channel = $1) and e.epoch_start_s >= $2 and e.epoch_start_s < $3
+ order by e.channel, e.epoch_start_s, e.revision;
+
+-- name: export_participants
+select e.channel, e.epoch_start_s, e.revision, e.body
+  from sealed_epochs e
+ where ($1::text is null or e.channel = $1) and e.epoch_start_s >= $2 and e.epoch_start_s < $3
+ order by e.channel, e.epoch_start_s, e.revision;
+
+-- name: export_allocations
+select a.identity, a.channel, a.channel_login, a.epoch_start_s, a.revision, a.leaf_index, a.weight_centi,
+       a.amount_base_units
+  from claimable_allocations a
+ where ($1::text is null or a.channel = $1) and a.epoch_start_s >= $2 and a.epoch_start_s < $3
+ order by a.channel, a.epoch_start_s, a.revision, a.viewer_key;
