@@ -14,7 +14,7 @@ from streams.collect.files.errors import SourceError
 from streams.collect.files.formats import ReadOptions
 from streams.collect.files.source import STDIN
 from streams.core.sealing import Sealer
-from streams.replay.reading import chunks_of, make_pool
+from streams.replay.reading import check_sources, chunks_of, make_pool
 from streams.replay.store import DEFAULT_BUDGET_BYTES, EpochStore
 from streams.replay.tally import Tally
 
@@ -50,9 +50,7 @@ class Folding:
     def take(self, sources: Sequence[str]) -> None:
         """Read every input. Raises SourceError before anything is read where one does not exist; an input that
         breaks later is named as a dead letter and in tally.failed_inputs, and the others go on."""
-        missing = [source for source in sources if source != STDIN and not Path(source).exists()]
-        if missing:
-            raise SourceError(f"{missing[0]}: no such file; check the path")
+        check_sources(sources)
         pool = None
         try:
             for source in sources:

@@ -13,9 +13,10 @@ from typing import Final, TypeVar
 
 from streams.collect.chunk import Chunk
 from streams.collect.derived_ids import DerivedIds
+from streams.collect.files.errors import SourceError
 from streams.collect.files.formats import BlockReader, ReadOptions
 from streams.collect.files.lines import LineBlock
-from streams.collect.files.source import Source, open_source
+from streams.collect.files.source import STDIN, Source, open_source
 from streams.collect.files.split import ByteRange, read_range, split_source
 
 RANGE_BYTES: Final = 8 * 1024 * 1024
@@ -45,6 +46,13 @@ def chunks_of(source: str, options: ReadOptions, pool: ProcessPoolExecutor | Non
             return
         for chunk in _in_order(pool, jobs, _read_block, ((read, block) for block in opened.blocks())):
             yield derived.settle(chunk)
+
+
+def check_sources(sources: Iterable[str]) -> None:
+    """Raises SourceError where an input does not exist, before anything is read."""
+    for source in sources:
+        if source != STDIN and not Path(source).exists():
+            raise SourceError(f"{source}: no such file; check the path")
 
 
 def make_pool(jobs: int) -> ProcessPoolExecutor | None:

@@ -1,0 +1,5 @@
+"""`python -m infra.cli`, for child processes of the supervisor."""
+
+from infra.cli import main
+
+main()

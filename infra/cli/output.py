@@ -1,0 +1,42 @@
+"""How commands print: one JSON object, JSON lines or a table for people. Text that came from chat is made harmless."""
+
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import click
+import orjson
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+
+def json_option(command: Any) -> Any:
+    """Adds --json to a command whose output is data."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text for people.")(command)
+
+
+def print_json(value: object) -> None:
+    """One JSON object on one line."""
+    sys.stdout.buffer.write(orjson.dumps(value, default=str) + b"\n")
+    sys.stdout.buffer.flush()
+
+
+def print_rows(columns: Sequence[str], rows: Iterable[Mapping[str, object]], *, as_json: bool, title: str = "") -> None:
+    """Rows as JSON lines, or as a table."""
+    if as_json:
+        for row in rows:
+            print_json(row)
+        return
+    table = Table(title=title or None, title_justify="left", box=None, pad_edge=False)
+    for column in columns:
+        table.add_column(column)
+    for row in rows:
+        table.add_row(*(Text(harmless(row.get(column))) for column in columns))
+    Console().print(table)
+
+
+def harmless(value: object) -> str:
+    """A value's text without control characters, so that nothing from chat steers a terminal."""
+    text = "" if value is None else str(value)
+    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)

@@ -1,0 +1,151 @@
+"""Commands that run the pipeline: load, work, project, archive, serve, up, demo."""
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from infra import compose
+from infra.cli.offline import reading_options
+from infra.cli.output import harmless, json_option, print_json
+from infra.settings import Settings
+from streams.collect.files.formats import ReadOptions
+from streams.replay.reading import size_of
+
+
+@click.command()
+@click.argument("files", nargs=-1, required=True)
+@click.option("--jobs", type=click.IntRange(1, 64), default=1, show_default=True, help="Processes that read.")
+@click.option("--no-end", is_flag=True, help="Leave the channels' last epochs open (more files will follow).")
+@reading_options
+@json_option
+@click.pass_obj
+def load(
+    settings: Settings,
+    files: tuple[str, ...],
+    jobs: int,
+    no_end: bool,
+    form: str | None,
+    channel: str | None,
+    tz: str,
+    as_json: bool,
+) -> None:
+    """Historic logs onto the log (Postgres or Kafka, by settings), as fast as it takes them."""
+    from infra.loading import Loaded, Loader
+
+    console = Console(stderr=True)
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.fields[lines]:>12,} lines"),
+        TimeElapsedColumn(),
+        console=console,
+        disable=not console.is_terminal,
+    )
+    tasks: dict[str, Any] = {}
+
+    def progress(source: str, taken: int, lines: int) -> None:
+        if source not in tasks:
+            tasks[source] = bar.add_task(harmless(Path(source).name), total=size_of(source), lines=0)
+        bar.update(tasks[source], completed=taken, lines=lines)
+
+    async def run() -> Loaded:
+        async with compose.open_log(settings) as log:
+            return await Loader(log, ReadOptions(form, channel, tz), jobs, progress).load(files, end=not no_end)
+
+    with bar:
+        done = asyncio.run(run())
+    counts = {
+        "lines": done.tally.lines,
+        "events": done.tally.events,
+        "malformed": done.tally.malformed,
+        "envelopes": done.envelopes,
+    }
+    if as_json:
+        print_json(counts)
+    else:
+        for name, value in counts.items():
+            click.echo(f"{name:<12} {value:>14,}")
+
+
+@click.command()
+@click.option("--instance", help="A name of this worker that outlives its process (Kafka: static membership).")
+@click.option(
+    "--web-port",
+    type=click.IntRange(0, 65535),
+    default=6066,
+    show_default=True,
+    help="Faust's live pages; 0 turns them off.",
+)
+@click.pass_obj
+def work(settings: Settings, instance: str | None, web_port: int) -> None:
+    """The worker: folds chat.events and seals epochs. On Postgres the runner; on Kafka Faust, or the direct engine
+    (TWZRD_ENGINE=direct)."""
+    from infra import working
+
+    if settings.log == "kafka" and settings.engine == "faust":
+        working.run_faust(settings, instance, web_port or None)
+    else:
+        asyncio.run(working.run_loop(settings, instance))
+
+
+@click.command()
+@click.option("--rebuild", metavar="NAME", help="Build a projection anew beside the old one, compare, swap.")
+@click.option("--once", is_flag=True, help="Apply what the log holds now, then end.")
+@click.pass_obj
+def project(settings: Settings, rebuild: str | None, once: bool) -> None:
+    """The projections: what the log says, as tables in Postgres."""
+    from infra import projecting
+
+    asyncio.run(projecting.rebuild(settings, rebuild) if rebuild else projecting.run(settings, once=once))
+
+
+@click.command()
+@click.option("--once", is_flag=True, help="Archive what the log holds now, then end.")
+@click.pass_obj
+def archive(settings: Settings, once: bool) -> None:
+    """The archiver: chat.events as Parquet per channel and day, the long-term record."""
+    from infra import archiving
+
+    asyncio.run(archiving.run(settings, once=once))
+
+
+@click.command()
+@click.option("--host", help="Address to listen on (TWZRD_API_HOST).")
+@click.option("--port", type=click.IntRange(0, 65535), help="Port; 0 takes a free one (TWZRD_API_PORT).")
+@click.pass_obj
+def serve(settings: Settings, host: str | None, port: int | None) -> None:
+    """The HTTP API over the read models."""
+    from infra import serving
+
+    asyncio.run(serving.run(settings, host or settings.api_host, settings.api_port if port is None else port))
+
+
+@click.command()
+@click.option("--port", type=click.IntRange(0, 65535), help="Port of the API (TWZRD_API_PORT).")
+@click.pass_obj
+def up(settings: Settings, port: int | None) -> None:
+    """Everything for one machine in one process group: worker, projections, archiver, API."""
+    from infra.supervisor import run_up
+
+    sys.exit(asyncio.run(run_up(settings, port)))
+
+
+@click.command()
+@click.option("--once", is_flag=True, help="End when the proof is checked, instead of serving until Ctrl-C.")
+@click.option("--channels", type=click.IntRange(1, 50), default=6, show_default=True)
+@click.option("--hours", type=click.IntRange(1, 48), default=3, show_default=True)
+@click.option("--port", type=click.IntRange(0, 65535), help="Port of the API (TWZRD_API_PORT, else a free one).")
+@click.pass_obj
+def demo(settings: Settings, once: bool, channels: int, hours: int, port: int | None) -> None:
+    """Simulated chat through the whole pipeline: sealed epochs, a proof over HTTP, URLs to look at."""
+    from infra.demo import run_demo
+
+    sys.exit(asyncio.run(run_demo(settings, once=once, channels=channels, hours=hours, port=port)))
+
+
+COMMANDS = (load, work, project, archive, serve, up, demo)

@@ -1,0 +1,96 @@
+"""Composition: from settings to the parts a process runs. The only place that chooses adapters."""
+
+import contextlib
+import os
+import socket
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from infra import keys
+from infra.kafka import DevKafka
+from infra.postgres import EmbeddedPostgres
+from infra.settings import Settings
+from schemas.policy import DEFAULT_POLICY, PolicySchedule, decode_policy
+from streams.core import hashing
+from streams.log.port import Log
+
+if TYPE_CHECKING:
+    from streams.log.kafka import KafkaSettings
+
+
+def schedule_of(policy_file: Path | None) -> PolicySchedule:
+    """The policy in force: the file's, or the built-in one. Raises SchemaError naming the field that is off."""
+    if policy_file is None:
+        return PolicySchedule.of(DEFAULT_POLICY)
+    try:
+        data = policy_file.read_bytes()
+    except OSError as error:
+        raise keys.KeyFileError(f"policy file {policy_file}: {error.strerror}; check the path") from error
+    return PolicySchedule.of(decode_policy(data, str(policy_file)))
+
+
+def pepper_of(settings: Settings) -> bytes:
+    """The pepper; made on first use unless the settings name a file of their own."""
+    if settings.pepper_file is None:
+        keys.init(settings.pepper_path, settings.operator_key_path)
+    return keys.read_pepper(settings.pepper_path)
+
+
+def enable_fast_hashing(settings: Settings) -> bool:
+    """Use the SIMD extra where it is there; the loop gives the same bytes."""
+    return hashing.enable_fast(settings.home / "cache" / "code")
+
+
+def worker_name() -> str:
+    """A name no other living worker has."""
+    return f"{socket.gethostname()}-{os.getpid()}"
+
+
+@contextlib.contextmanager
+def database(settings: Settings) -> Iterator[str]:
+    """A DSN of the read models' database; starts the embedded server where no other is named, and lets it go."""
+    if settings.database_url:
+        yield settings.database_url
+        return
+    server = EmbeddedPostgres(settings.postgres_dir)
+    try:
+        yield server.start()
+    finally:
+        server.stop()
+
+
+@contextlib.contextmanager
+def broker(settings: Settings) -> Iterator[str]:
+    """A Kafka bootstrap address: the one named, or the development broker's, which goes on running (dev kafka stop)."""
+    if settings.kafka_bootstrap:
+        yield settings.kafka_bootstrap
+        return
+    yield DevKafka(settings.kafka_dir, cache_dir=settings.cache_path).start()
+
+
+@contextlib.asynccontextmanager
+async def open_log(settings: Settings) -> AsyncIterator[Log]:
+    """The log that the settings name, open; what it needs is started and let go."""
+    with contextlib.ExitStack() as stack:
+        log: Log
+        if settings.log == "postgres":
+            from streams.log.postgres import PostgresLog
+
+            log = PostgresLog(stack.enter_context(database(settings)), partitions=settings.partitions)
+        else:
+            from streams.log.kafka import KafkaLog
+
+            log = KafkaLog(kafka_settings(settings, stack.enter_context(broker(settings))))
+        await log.open()
+        try:
+            yield log
+        finally:
+            await log.close()
+
+
+def kafka_settings(settings: Settings, bootstrap: str) -> "KafkaSettings":
+    """What the Kafka adapter is told."""
+    from streams.log.kafka import KafkaSettings
+
+    return KafkaSettings(bootstrap, partitions=settings.partitions, prefix=settings.topic_prefix or "twzrd.")

@@ -1,0 +1,71 @@
+"""The database of the read models, for commands: migrations and a short look."""
+
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+import asyncpg
+import msgspec
+
+from projections import read, schema
+from schemas.errors import TwzrdError
+from streams.log import migrations
+
+
+class DatabaseError(TwzrdError):
+    """The database cannot be reached, or does not hold what is asked for."""
+
+
+@contextlib.asynccontextmanager
+async def connected(dsn: str) -> AsyncIterator[Any]:
+    """A connection; DatabaseError where the server cannot be reached."""
+    try:
+        connection = await asyncpg.connect(dsn, timeout=30)
+    except (OSError, asyncpg.PostgresError) as error:
+        raise DatabaseError(f"the database cannot be reached: {error}; check TWZRD_DATABASE_URL") from error
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+async def migrate(dsn: str) -> list[str]:
+    """Run every migration that has not run: the log's and the projections'. Returns the files run."""
+    async with connected(dsn) as connection:
+        ran = await migrations.apply(connection, migrations.LOG_DIRECTORY, migrations.LOG_NAME)
+        return ran + await schema.migrate(connection)
+
+
+async def status(dsn: str) -> list[dict[str, object]]:
+    """All migrations with when they ran."""
+    async with connected(dsn) as connection:
+        rows = [
+            ("log", one) for one in await migrations.status(connection, migrations.LOG_DIRECTORY, migrations.LOG_NAME)
+        ]
+        rows += [("projections", one) for one in await schema.status(connection)]
+    return [{"house": house, **_migration(one)} for house, one in rows]
+
+
+def _migration(one: migrations.Migration) -> dict[str, object]:
+    return {"file": one.file, "applied": one.applied_at.isoformat() if one.applied_at else "not yet"}
+
+
+async def channel_identity(dsn: str, login: str) -> str:
+    """The identity of a channel known by login. Raises DatabaseError where none was sealed."""
+    async with connected(dsn) as connection:
+        identity = await read.resolve_channel(connection, login)
+    if identity is None:
+        raise DatabaseError(f"channel {login!r} was never sealed; give its identity, like twitch:id:12345")
+    return identity
+
+
+async def overall(dsn: str) -> dict[str, Any]:
+    """Positions, newest seal, stopped channels, alarms."""
+    async with connected(dsn) as connection:
+        newest = await read.newest_epoch(connection)
+        return {
+            "newest_epoch_start_s": newest.epoch_start_s if newest else None,
+            "positions": msgspec.to_builtins(await read.positions(connection)),
+            "stopped_channels": msgspec.to_builtins(await read.stopped_channels(connection)),
+            "alarms": msgspec.to_builtins(await read.alarms(connection, limit=10)),
+        }

@@ -1,0 +1,128 @@
+"""Finding a sealed epoch, in a folder or in the database, and proving a viewer in it. For the command line."""
+
+import asyncio
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from infra import compose
+from infra.settings import Settings
+from schemas import identity as identities
+from schemas import seal as layout
+from schemas.bundle import Bundle, ViewerOpening
+from schemas.errors import TwzrdError
+from schemas.sealed import decode_body
+from streams.core.proofs import ProvableEpoch
+from streams.replay.output import PRIVATE, read_private
+from streams.replay.verify import SealLine, read_dump, read_seals
+
+
+class NotFound(TwzrdError):
+    """No such channel, epoch or viewer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which epoch: channel by login or identity; revision None is the latest."""
+
+    channel: str
+    epoch_start_s: int
+    revision: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A sealed epoch with what is needed to prove in it; identity by login, of those who took part."""
+
+    header: layout.SealHeader
+    policy: bytes
+    preimages: NDArray[np.uint8]
+    logins: dict[str, str]
+
+    def identity_of(self, login: str) -> str:
+        """The identity behind a login in that epoch. Raises NotFound: absence is proved for identities only."""
+        identity = self.logins.get(identities.ascii_lower(login))
+        if identity is None:
+            raise NotFound(
+                f"viewer {login!r} did not take part in that epoch under this login; to prove absence give "
+                "an identity, like --viewer twitch:id:12345"
+            )
+        return identity
+
+
+def prove(found: Found, identity: str, pepper: bytes) -> Bundle:
+    """The bundle for one identity. Raises NotFound where the pepper is not the seal's."""
+    if layout.pepper_commit(pepper) != found.header.pepper_commit:
+        raise NotFound("the pepper is not the one this seal commits to; give the right --pepper-file")
+    tag = layout.epoch_tag(found.header.channel, found.header.epoch_start_s)
+    key = layout.epoch_key(layout.viewer_key(identities.check(identity), pepper), tag)
+    provable = ProvableEpoch(found.header.encode(), found.policy, found.preimages)
+    return provable.prove(layout.viewer_ref(identity, key), ViewerOpening(identity=identity, epoch_key=key.hex()))
+
+
+def from_folder(folder: Path, wanted: Wanted) -> Found:
+    """The epoch from a replay's folder. Raises NotFound naming what the folder has."""
+    lines = [
+        line
+        for line in read_seals(folder)
+        if wanted.channel in (line.channel, line.login)
+        and line.epoch_start_s == wanted.epoch_start_s
+        and wanted.revision in (None, line.revision)
+    ]
+    if not lines:
+        raise NotFound(
+            f"{folder} has no seal of channel {wanted.channel!r} at {wanted.epoch_start_s}; "
+            "its seals.jsonl lists what it has"
+        )
+    line = max(lines, key=lambda line: line.revision)
+    preimages = np.frombuffer(read_dump(folder, line), np.uint8).reshape(-1, layout.LEAF_BYTES)
+    return Found(line.header(), msgspec.json.encode(line.policy), preimages, _logins(folder, line))
+
+
+def _logins(folder: Path, line: SealLine) -> dict[str, str]:
+    path = folder / PRIVATE
+    if not path.exists():
+        return {}
+    for epoch in read_private(path):
+        if (epoch["channel"], epoch["epoch_start_s"], epoch["revision"]) == (
+            line.channel,
+            line.epoch_start_s,
+            line.revision,
+        ):
+            return {login: identity for _, identity, login in epoch["viewers"]}
+    return {}
+
+
+def from_database(settings: Settings, wanted: Wanted) -> Found:
+    """The epoch from the read models."""
+    with compose.database(settings) as dsn:
+        return asyncio.run(_from_database(dsn, wanted))
+
+
+async def _from_database(dsn: str, wanted: Wanted) -> Found:
+    import asyncpg
+
+    from projections import read
+
+    connection = await asyncpg.connect(dsn)
+    try:
+        channel = await read.resolve_channel(connection, wanted.channel)
+        epoch = channel and await read.epoch(connection, channel, wanted.epoch_start_s, wanted.revision)
+        if not epoch:
+            raise NotFound(
+                f"no seal of channel {wanted.channel!r} at {wanted.epoch_start_s}; "
+                "'twzrd export seals' lists what there is"
+            )
+        blob = await read.body(connection, epoch.channel, epoch.epoch_start_s, epoch.revision)
+        policy = await read.policy(connection, epoch.policy_hash)
+    finally:
+        await connection.close()
+    if blob is None or policy is None:
+        raise NotFound(f"the database holds the seal of {epoch.channel} at {epoch.epoch_start_s} without its body")
+    body = decode_body(blob)
+    preimages = layout.leaf_preimages(epoch.channel, epoch.epoch_start_s, body.refs, body.counts)
+    logins = dict(zip(body.logins, body.identities, strict=True))
+    return Found(layout.decode_header(epoch.header), policy, preimages, logins)

@@ -1,0 +1,111 @@
+"""`twzrd up`: the parts of the pipeline as child processes of one group, each restarted when it falls."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from infra import compose
+from infra.settings import Settings
+from infra.stopping import stop_on_signals
+
+_log = logging.getLogger(__name__)
+
+FIRST_PAUSE_S: Final = 0.5
+LAST_PAUSE_S: Final = 30.0
+STEADY_S: Final = 60.0
+"""A part that ran so long starts again at once, with the first pause."""
+STOP_TIMEOUT_S: Final = 20.0
+"""How long a part may take to stop before it is killed; nothing rests on its goodbye."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One child: its name and the arguments of `twzrd` that make it."""
+
+    name: str
+    arguments: Sequence[str]
+
+
+class Supervisor:
+    """Runs parts until stopped. Children get our environment and standard error."""
+
+    def __init__(self, settings: Settings, parts: Sequence[Part], environment: dict[str, str]) -> None:
+        self._command = [sys.executable, "-m", "infra.cli", "--home", str(settings.home)]
+        self._parts = parts
+        self._environment = {**os.environ, **environment}
+        self._tasks: list[asyncio.Task[None]] = []
+        self._stop = asyncio.Event()
+        self.restarts_total = 0
+
+    def start(self) -> None:
+        """Start every part."""
+        self._tasks = [asyncio.create_task(self._keep(part)) for part in self._parts]
+
+    async def stop(self) -> None:
+        """Ask every part to stop, wait, and end what does not listen."""
+        self._stop.set()
+        await asyncio.gather(*self._tasks)
+
+    async def _keep(self, part: Part) -> None:
+        pause_s = FIRST_PAUSE_S
+        loop = asyncio.get_running_loop()
+        while not self._stop.is_set():
+            began_s = loop.time()
+            process = await asyncio.create_subprocess_exec(*self._command, *part.arguments, env=self._environment)
+            ended = asyncio.create_task(process.wait())
+            stopping = asyncio.create_task(self._stop.wait())
+            await asyncio.wait((ended, stopping), return_when=asyncio.FIRST_COMPLETED)
+            stopping.cancel()
+            if self._stop.is_set():
+                await self._end(process, ended)
+                return
+            if loop.time() - began_s >= STEADY_S:
+                pause_s = FIRST_PAUSE_S
+            self.restarts_total += 1
+            _log.error("%s ended with exit code %s; again in %.1f s", part.name, process.returncode, pause_s)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stop.wait(), pause_s)
+            pause_s = min(LAST_PAUSE_S, pause_s * 2)
+
+    async def _end(self, process: asyncio.subprocess.Process, ended: "asyncio.Task[int]") -> None:
+        with contextlib.suppress(ProcessLookupError):
+            process.send_signal(signal.SIGTERM)
+        try:
+            await asyncio.wait_for(asyncio.shield(ended), STOP_TIMEOUT_S)
+        except TimeoutError:
+            _log.error("process %s did not stop within %.0f s and was killed", process.pid, STOP_TIMEOUT_S)
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await ended
+
+
+def parts_of(port: int) -> list[Part]:
+    """Everything one machine needs."""
+    return [
+        Part("work", ["work"]),
+        Part("project", ["project"]),
+        Part("archive", ["archive"]),
+        Part("serve", ["serve", "--port", str(port)]),
+    ]
+
+
+async def run_up(settings: Settings, port: int | None) -> int:
+    """Run everything until asked to stop; returns the exit code."""
+    stop = stop_on_signals()
+    compose.pepper_of(settings)
+    with contextlib.ExitStack() as stack:
+        # Held here, so that no child stops what its siblings still use.
+        environment = {"TWZRD_DATABASE_URL": stack.enter_context(compose.database(settings))}
+        if settings.log == "kafka":
+            environment["TWZRD_KAFKA_BOOTSTRAP"] = stack.enter_context(compose.broker(settings))
+        supervisor = Supervisor(settings, parts_of(settings.api_port if port is None else port), environment)
+        supervisor.start()
+        await stop.wait()
+        await supervisor.stop()
+    return 0
