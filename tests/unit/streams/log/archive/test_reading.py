@@ -46,6 +46,16 @@ def test_a_recycled_login_is_two_channels(tmp_path: Path) -> None:
     assert [offset for _, offset, _ in read_archive(tmp_path, channel="twitch:id:1")] == [1, 3, 5]
 
 
+def test_order_holds_where_channels_share_a_folder_and_one_has_another_too(tmp_path: Path) -> None:
+    log = [
+        (0, record(0, "old", channel="twitch:id:2")),
+        (0, record(1, "ann", channel="twitch:id:1")),
+        (0, record(2, "ann", channel="twitch:id:2")),
+    ]
+    write_archive(tmp_path, log)
+    assert [offset for _, offset, _ in read_archive(tmp_path)] == [0, 1, 2]
+
+
 def test_records_written_twice_are_read_once(tmp_path: Path) -> None:
     log = [(0, record(n)) for n in range(20)]
     write_archive(tmp_path, log[:12])
@@ -121,6 +131,17 @@ def test_no_flipped_byte_changes_a_record_unseen(tmp_path: Path, seed: int) -> N
         assert errors or found == log, f"byte {at}"
         assert places(found) <= places(log), f"byte {at}"
     assert seen > 200
+
+
+def test_a_footer_that_was_changed_hides_no_file(tmp_path: Path) -> None:
+    write_archive(tmp_path, [(0, record(0))])
+    (name,) = find_files(tmp_path)
+    whole = name.path.read_bytes()
+    changed = whole.replace(b'"channels":["twitch:login:ann"]', b'"channels":["twitch:login:bob"]')
+    assert changed != whole
+    name.path.write_bytes(changed)
+    with pytest.raises(ArchiveError, match="does not fit its hash"):
+        list(read_archive(tmp_path, channel="twitch:login:ann"))
 
 
 def test_two_logs_in_one_archive_are_told(tmp_path: Path) -> None:
