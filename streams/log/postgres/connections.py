@@ -17,9 +17,10 @@ import asyncpg
 from streams.log.port import LogError
 
 CONNECT_TIMEOUT_S: Final = 10.0
-COMMAND_TIMEOUT_S: Final = 30.0
+COMMAND_TIMEOUT_S: Final = 60.0
 CLOSE_TIMEOUT_S: Final = 3.0
-TRANSACTION_TIMEOUT_S: Final = 20
+ROLLBACK_TIMEOUT_S: Final = 1.0
+TRANSACTION_TIMEOUT_S: Final = 45
 """A process that was stopped in the middle of a COPY keeps its locks no longer than this (Postgres 17 and newer)."""
 
 Result = TypeVar("Result")
@@ -124,34 +125,37 @@ class Connections:
     async def transact(self, doing: str, step: Step[tuple[Result, str]]) -> Result:
         """Run a step as one transaction; it gives its result and SQL to send behind the commit, in the same packet.
         Raises LogError; only one that says so may have been written."""
-        with self.told(doing):
-            committing = False
+        committing = False
 
-            async def attempt(connection: Any) -> Result:
-                nonlocal committing
-                committing = False
-                await connection.execute("begin")
-                try:
-                    result, afterwards = await step(connection)
-                    committing = True
-                    await connection.execute(f"commit; {afterwards}")
-                except BaseException:
-                    if not committing and not connection.is_closed():
-                        # Its session would be of no use if this failed too, and is thrown away then.
-                        await connection.execute("rollback", timeout=1.0)
-                    raise
-                return result
-
+        async def attempt(connection: Any) -> Result:
+            nonlocal committing
+            await connection.execute("begin")
             try:
+                result, afterwards = await step(connection)
+                committing = True
+                await connection.execute(f"commit; {afterwards}")
+            except BaseException:
+                if not committing and not connection.is_closed():
+                    await connection.execute("rollback", timeout=ROLLBACK_TIMEOUT_S)
+                raise
+            return result
+
+        with self.told(doing):
+            try:
+                try:
+                    return await self._once(attempt)
+                except LOST:
+                    await self._expire()
+                    if committing:
+                        raise
                 return await self._once(attempt)
             except LOST as error:
-                await self._expire()
-                if committing:
-                    raise LogError(
-                        f"{doing}: Postgres at {self.server} was lost while committing ({_text(error)}); all of it or "
-                        "nothing was written; read the log to find out before writing it again"
-                    ) from error
-            return await self._once(attempt)
+                if not committing:
+                    raise
+                raise LogError(
+                    f"{doing}: Postgres at {self.server} was lost while committing ({_text(error)}); all of it or "
+                    "nothing was written; read the log to find out before writing it again"
+                ) from error
 
     @contextmanager
     def told(self, doing: str) -> Iterator[None]:

@@ -147,6 +147,16 @@ async def test_a_notification_wakes_a_reader_of_another_process_long_before_its_
     assert reader.counters.notifications == 1
 
 
+async def test_close_ends_reads_that_wait(open_log: BoundedFactory) -> None:
+    log = await open_log(Bounds(poll_ms=60_000))
+    waiting = asyncio.create_task(log.read(CHAT_EVENTS, 0, 0, wait_ms=60_000))
+    await log.read(CHAT_EVENTS, 0, 0, wait_ms=50)
+    await log.close()
+    async with asyncio.timeout(10):
+        with pytest.raises(LogError, match="closed"):
+            await waiting
+
+
 async def test_the_poll_finds_what_nobody_told(open_log: BoundedFactory, postgres: PostgresStorage) -> None:
     reader, writer = await open_log(Bounds(poll_ms=100)), await open_log()
     connection = await postgres.connect()
