@@ -106,7 +106,7 @@ class Shard:
         if channel is None:
             channel = Channel(envelope.channel, envelope.login, self._resume.latest(envelope.channel))
             self._channels[envelope.channel] = channel
-        channel.login = envelope.login
+        channel.login = envelope.login or channel.login
         return channel
 
     def _open_epoch(self, channel: Channel, start_ms: int, offset: int) -> OpenEpoch | None:
@@ -159,7 +159,7 @@ class Shard:
                 out.append(made)
                 unsealed = []
         out += self._unsealed(channel, unsealed, offset, closed_by)
-        if ended and not out:
+        if ended and not out and offset != channel.closed_at_offset:  # equal: fed again, all of it was said
             until = max(channel.closed_until_ms, 0)
             out.append(self._closed(channel, until, until, offset, closed_by))
         channel.close(ready, self._length_ms, offset, ended=ended)
@@ -218,7 +218,9 @@ class Shard:
     def _reseal(self, offset: int, envelope: Envelope, channel: Channel) -> Output | ResealRequest:
         assert envelope.observed is not None
         start_ms = envelope.observed[0]
-        if start_ms % self._length_ms or start_ms + self._length_ms > channel.closed_until_ms:
+        end_ms = start_ms + self._length_ms
+        closed = end_ms <= channel.closed_until_ms and self._resume.closed_at(channel.identity, end_ms) < offset
+        if start_ms % self._length_ms or not closed:  # fed again after a restart: closed, but not yet at this record
             reason = (
                 f"reseal of {envelope.channel} at {start_ms // 1000}: that is not the start of a closed epoch; "
                 "wait until it is sealed"
