@@ -7,7 +7,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from schemas.columns import EventColumns
-from schemas.envelope import encode
+from schemas.envelope import CoverageKind, encode
 from schemas.policy import Policy, PolicySchedule, Weights
 from schemas.sealed import Closed, Late, Seal, SealAssembler, SealedEpoch, decode_record
 from streams.core.outputs import Output, ResealRequest
@@ -62,10 +62,13 @@ def events_of(events: Sequence[Event]) -> EventColumns:
     )
 
 
-def envelope(channel: str, events: Sequence[Event], observed: tuple[int, int, str] | None, seq: int = 0) -> bytes:
+def envelope(
+    channel: str, events: Sequence[Event], observed: tuple[int, int, CoverageKind] | None, seq: int = 0
+) -> bytes:
     """An events or tick record."""
-    kind = "events" if events else "tick"
-    return encode(kind, channel, "a", "s", seq, observed, events_of(events) if events else None)  # type: ignore[arg-type]
+    return encode(
+        "events" if events else "tick", channel, "a", "s", seq, observed, events_of(events) if events else None
+    )
 
 
 times = st.integers(-12_000, 45_000).map(lambda ms: T0 + ms)
@@ -82,11 +85,12 @@ wild = st.builds(Event, st.sampled_from([1_300_000_000_000, 4_102_444_799_999]),
 
 
 @st.composite
-def observations(draw: st.DrawFn) -> tuple[int, int, str]:
+def observations(draw: st.DrawFn) -> tuple[int, int, CoverageKind]:
     """An interval near the test's time."""
     start = draw(times)
     length = draw(st.integers(1, 15_000))
-    return start, start + length, draw(st.sampled_from(["live", "live", "recovered", "absent"]))
+    kinds: tuple[CoverageKind, ...] = ("live", "live", "recovered", "absent")
+    return start, start + length, draw(st.sampled_from(kinds))
 
 
 @st.composite

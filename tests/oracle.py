@@ -3,6 +3,7 @@
 import itertools
 import struct
 from dataclasses import dataclass, field
+from typing import Any
 
 import msgspec
 from blake3 import blake3
@@ -66,8 +67,8 @@ def _record(
     told: Told,
     states: dict[str, ChannelState],
     offset: int,
-    record: list,
-    policy: Policy,  # type: ignore[type-arg]
+    record: list[Any],
+    policy: Policy,
     pepper: bytes,
 ) -> None:
     _, kind, channel, _, _, _, observed, viewers, at, ids, kinds, who, amounts = record
@@ -78,12 +79,14 @@ def _record(
             _seal(told, state, channel, observed[0], policy, pepper)
         return
     for i in range(len(kinds)):
+        identity, login = viewers[struct.unpack_from("<H", who, 2 * i)[0]]
         row = Row(
             offset,
             struct.unpack_from("<q", at, 8 * i)[0],
             ids[16 * i : 16 * i + 16],
             kinds[i],
-            *viewers[struct.unpack_from("<H", who, 2 * i)[0]],
+            identity,
+            login,
             struct.unpack_from("<I", amounts, 4 * i)[0],
         )
         if observed and row.at >= observed[1] + 60_000:
