@@ -1,6 +1,6 @@
 """Envelopes: one channel's events as they lie on `chat.events` (spec: Envelope). Bytes in, checked columns out."""
 
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import msgspec
 import numpy as np
@@ -81,7 +81,7 @@ class Envelope(msgspec.Struct, array_like=True, frozen=True, gc=False):
 
 _decoder = msgspec.msgpack.Decoder(Envelope)
 _encoder = msgspec.msgpack.Encoder()
-_version_decoder = msgspec.msgpack.Decoder(list[Any])
+_version_decoder = msgspec.msgpack.Decoder(list[msgspec.Raw])
 
 
 def decode(data: bytes) -> Envelope:
@@ -90,7 +90,7 @@ def decode(data: bytes) -> Envelope:
         raise SchemaError(f"envelope of {len(data)} bytes is over the bound of {MAX_BYTES}; split it")
     try:
         envelope = _decoder.decode(data)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         _raise_if_newer(data)
         raise SchemaError(f"envelope does not decode: {error}") from error
     if envelope.v != VERSION:
@@ -116,10 +116,10 @@ def decode(data: bytes) -> Envelope:
 def _raise_if_newer(data: bytes) -> None:
     """Raise UnknownVersion where the first element is a version above ours."""
     try:
-        version = _version_decoder.decode(data)[0]
-    except (msgspec.DecodeError, IndexError):
+        version = msgspec.msgpack.decode(_version_decoder.decode(data)[0], type=int)
+    except (msgspec.DecodeError, RecursionError, IndexError):
         return
-    if isinstance(version, int) and version > VERSION:
+    if version > VERSION:
         raise UnknownVersion(
             f"envelope of version {version} is newer than this program's {VERSION}; update the program"
         )

@@ -102,7 +102,7 @@ def decode_record(data: bytes) -> Record:
     """Strict reading. Raises UnknownVersion for a newer record, SchemaError for anything else amiss."""
     try:
         record = _decoder.decode(data)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise SchemaError(f"epoch.sealed record of {len(data)} bytes does not decode: {error}") from error
     if record.v > VERSION:
         raise UnknownVersion(f"epoch.sealed record of version {record.v} is newer than {VERSION}; update the program")
@@ -172,7 +172,7 @@ def decode_body(blob: bytes) -> SealBody:
     try:
         data = zstandard.ZstdDecompressor().decompress(blob, max_output_size=MAX_BODY_BYTES)
         wire = _body_decoder.decode(data)
-    except (zstandard.ZstdError, msgspec.DecodeError) as error:
+    except (zstandard.ZstdError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise SchemaError(f"seal body of {len(blob)} bytes does not decode: {error}") from error
     n = len(wire.identities)
     columns = {name: np.frombuffer(getattr(wire, name), form) for name, form in _COUNT_TYPES.items()}
