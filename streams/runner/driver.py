@@ -7,7 +7,7 @@ was acknowledged, so it is below the end that load_resume asks for; the other wa
 from collections.abc import AsyncIterator
 from typing import Final
 
-from schemas.errors import SchemaError
+from schemas.errors import SchemaError, TwzrdError
 from streams.core.outputs import Output
 from streams.core.resume import Resume
 from streams.log.port import DEAD, EPOCH_SEALED, Append, Log, LogError, LogRecord
@@ -17,6 +17,17 @@ READ_BYTES: Final = 8 << 20
 READ_WAIT_MS: Final = 1000
 EMPTY_READS: Final = 30
 """Reads in a row that may give nothing below a known end before the log is called lost."""
+
+
+class PositionLost(TwzrdError):
+    """Records that a stored position still needs are gone from the log; to go on would seal wrongly."""
+
+    def __init__(self, stream: str, partition: int, position: int, first: int) -> None:
+        super().__init__(
+            f"{stream} partition {partition} starts at {first}, but open epochs still need records from {position}: "
+            "they were trimmed too early; fold those epochs from the archive (twzrd replay), then set the position of "
+            f"the worker's group to {first}"
+        )
 
 
 async def read_through(

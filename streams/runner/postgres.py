@@ -11,13 +11,12 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from schemas.errors import TwzrdError
 from schemas.policy import PolicySchedule
 from streams.core.outputs import Output, ResealRequest
 from streams.core.shard import Shard
 from streams.log.port import CHAT_EVENTS, Append, Fenced, Lease, LeasingLog, LogError, LogRecord
 from streams.runner.backoff import Backoff, pause
-from streams.runner.driver import load_resume, size_bytes, to_appends
+from streams.runner.driver import PositionLost, load_resume, size_bytes, to_appends
 from streams.runner.metrics import RunnerMetrics
 from streams.runner.reseal import ArchiveReader, answer
 
@@ -39,10 +38,6 @@ class Limits:
     position_interval_s: float = 1.0
     """How often a position that moved without any output is stored."""
     lease_interval_s: float = 1.0
-
-
-class PositionLost(TwzrdError):
-    """Records that the stored position still needs are gone from the log; to go on would seal wrongly."""
 
 
 class PostgresRunner:
@@ -170,11 +165,7 @@ class _Drive:
         first, self._metrics.ends[self._partition] = await self._log.span(CHAT_EVENTS, self._partition)
         if start < first:
             if start > 0:
-                raise PositionLost(
-                    f"chat.events partition {self._partition} starts at {first}, but open epochs still need records "
-                    f"from {start}: they were trimmed too early; fold those epochs from the archive (twzrd replay), "
-                    f"then set the position of the worker's group to {first}"
-                )
+                raise PositionLost(CHAT_EVENTS, self._partition, start, first)
             start = first
         self._stored = start
         self._stored_at = asyncio.get_running_loop().time()

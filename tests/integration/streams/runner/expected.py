@@ -1,4 +1,4 @@
-"""What a log must be sealed to: one shard fed directly, its reseals answered from memory. And what a log was sealed to."""
+"""What a log must be sealed to (one shard fed directly, reseals answered from memory), and what it was sealed to."""
 
 from collections import Counter
 from dataclasses import dataclass, field

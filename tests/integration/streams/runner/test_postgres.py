@@ -3,6 +3,7 @@
 import asyncio
 import random
 import signal
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -34,7 +35,7 @@ async def caught_up(log: PostgresLog, metrics: RunnerMetrics) -> None:
     """Every partition's shard stands at its end."""
     ends = {partition: (await log.span(CHAT_EVENTS, partition))[1] for partition in range(PARTITIONS)}
     async with asyncio.timeout(60):
-        while {partition: shard.next for partition, shard in metrics.shards.items()} != ends:
+        while {partition: shard.next for partition, shard in metrics.shards.items()} != ends:  # noqa: ASYNC110
             await asyncio.sleep(0.02)
 
 
@@ -118,7 +119,6 @@ async def test_an_idle_worker_takes_next_to_no_cpu(log: PostgresLog) -> None:
     metrics, stop = RunnerMetrics(), asyncio.Event()
     task = asyncio.create_task(run_postgres(log, SCHEDULE, PEPPER, worker="idle", stop=stop, metrics=metrics))
     await caught_up(log, metrics)
-    import time
 
     before_s = time.process_time()
     await asyncio.sleep(2.0)
