@@ -1,48 +1,67 @@
-"""Proof bundles made from a sealed epoch's leaves: presence of a ref, or its absence between two neighbours."""
+"""Proof bundles made from a sealed epoch's leaves: presence of a ref, or its absence between two neighbours.
+
+Stands between the read models and whoever asks for a proof. In: a seal's canonical header, its policy, its leaf
+preimages. Out: bundles, as objects (`prove`) or at once as their JSON (`prove_json`, the API's hit path). Pure.
+"""
+
+from bisect import bisect_left
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from schemas.bundle import Absence, Bundle, Neighbour, Presence, ViewerOpening
-from schemas.seal import LEAF_DTYPE
+from schemas.seal import LEAF_BYTES
 from streams.core.merkle import Tree
+
+REF = slice(16, 48)
+"""Where a leaf preimage bears its viewer_ref (docs/spec.md, leaf preimage)."""
+_REF_OBJECT_BYTES = 73
+"""What one 32-byte `bytes` and its place in a list take."""
 
 
 class ProvableEpoch:
-    """The leaves of one sealed epoch with their tree, ready to prove any ref. About 160 bytes a leaf."""
+    """The leaves of one sealed epoch with their tree, ready to prove any ref. About 240 bytes a leaf.
+
+    Immutable after it is made, so threads and tasks may share it.
+    """
+
+    __slots__ = ("_leaves", "_levels", "_policy", "_refs", "_tail", "header", "tree")
 
     def __init__(self, header: bytes, policy: bytes, preimages: NDArray[np.uint8]) -> None:
         """header: canonical bytes; policy: its canonical JSON; preimages: (n, 96) u8 in index order."""
         self.header = header
         self.tree = Tree.from_preimages(preimages)
         self._policy = msgspec.json.decode(policy)
-        self._preimages = preimages
-        leaves = np.ascontiguousarray(preimages).view(LEAF_DTYPE).reshape(-1)
-        self._refs = np.ascontiguousarray(leaves["viewer_ref"]).view("S32").reshape(-1)
+        # Flat views: a slice is a leaf or a node, without numpy's cost for each row taken.
+        self._levels = [(level.reshape(-1).data.cast("B"), len(level)) for level in self.tree._levels[:-1]]
+        self._leaves = np.ascontiguousarray(preimages).reshape(-1).data.cast("B")
+        # Void keeps trailing zero bytes, which numpy's S type would drop.
+        refs = np.ascontiguousarray(preimages[:, REF]).view("V32").ravel()
+        self._refs: list[bytes] = refs.tolist()
+        self._tail = f'"seal":"{header.hex()}","policy":{msgspec.json.encode(self._policy).decode()},"viewer":'
 
     @property
     def nbytes(self) -> int:
         """What it holds in memory, in bytes."""
-        return self._preimages.nbytes + self._refs.nbytes + self.tree.nbytes + len(self.header)
+        return (
+            self._leaves.nbytes + len(self._refs) * _REF_OBJECT_BYTES + self.tree.nbytes + 8 * (len(self._tail) + 500)
+        )
+
+    @property
+    def leaves(self) -> memoryview:
+        """The public leaf dump: preimages in index order, 96 bytes each."""
+        return self._leaves
 
     def index_of(self, viewer_ref: bytes) -> int | None:
         """The leaf index of a ref, or None."""
-        index = self._insertion(viewer_ref)
-        return index if index < len(self._refs) and self._preimages[index, 16:48].tobytes() == viewer_ref else None
-
-    def _insertion(self, viewer_ref: bytes) -> int:
-        # numpy's S type drops trailing zero bytes on both sides alike, so order and equality still hold for 32 bytes
-        return int(np.searchsorted(self._refs, np.array([viewer_ref], "S32"))[0])
-
-    def _neighbour(self, index: int) -> Neighbour:
-        path = [step.hex() for step in self.tree.path(index)]
-        return Neighbour(leaf=self._preimages[index].tobytes().hex(), path=path)
+        index = bisect_left(self._refs, viewer_ref)
+        return index if self._bears(index, viewer_ref) else None
 
     def prove(self, viewer_ref: bytes, opening: ViewerOpening | None = None) -> Bundle:
-        """Presence where a leaf bears the ref, else absence. opening shows whom the ref names."""
-        index = self._insertion(viewer_ref)
-        if index < len(self._refs) and self._preimages[index, 16:48].tobytes() == viewer_ref:
+        """Presence where a leaf bears the ref (32 bytes), else absence. opening shows whom the ref names."""
+        index = bisect_left(self._refs, viewer_ref)
+        if self._bears(index, viewer_ref):
             leaf = self._neighbour(index)
             return Presence(
                 leaf=leaf.leaf,
@@ -63,3 +82,37 @@ class ProvableEpoch:
             log=None,
             checkpoint=None,
         )
+
+    def prove_json(self, viewer_ref: bytes, opening: ViewerOpening | None = None) -> bytes:
+        """schemas.bundle.encode(prove(…)), the same bytes, written straight from the arrays in a few microseconds."""
+        index = bisect_left(self._refs, viewer_ref)
+        if self._bears(index, viewer_ref):
+            text = f'{{"kind":"presence","v":1,{self._leaf_json(index)},'
+        else:
+            left = f"{{{self._leaf_json(index - 1)}}}" if index > 0 else "null"
+            right = f"{{{self._leaf_json(index)}}}" if index < len(self._refs) else "null"
+            text = f'{{"kind":"absence","v":1,"viewer_ref":"{viewer_ref.hex()}","left":{left},"right":{right},'
+        viewer = "null" if opening is None else msgspec.json.encode(opening).decode()
+        return f'{text}{self._tail}{viewer},"log":null,"checkpoint":null}}'.encode()
+
+    def _bears(self, index: int, viewer_ref: bytes) -> bool:
+        return index < len(self._refs) and self._refs[index] == viewer_ref
+
+    def _leaf(self, index: int) -> memoryview:
+        return self._leaves[index * LEAF_BYTES : (index + 1) * LEAF_BYTES]
+
+    def _neighbour(self, index: int) -> Neighbour:
+        return Neighbour(leaf=self._leaf(index).hex(), path=[step.hex() for step in self.tree.path(index)])
+
+    def _leaf_json(self, index: int) -> str:
+        leaf, steps = self._leaf(index).hex(), []
+        for level, size in self._levels:
+            beside = index ^ 1
+            if beside < size:
+                steps.append(level[beside * 32 : beside * 32 + 32])
+            index >>= 1
+        if not steps:
+            return f'"leaf":"{leaf}","path":[]'
+        # hex() writes a separator between every 32 bytes; it becomes that of the JSON list.
+        path = b"".join(steps).hex(",", 32).replace(",", '","')
+        return f'"leaf":"{leaf}","path":["{path}"]'

@@ -1,0 +1,135 @@
+"""One request taken apart and held to its bounds, before any endpoint sees it.
+
+In: an ASGI scope. Out: a Request, or an ApiError of 400, 405, 413, 414 or 431.
+"""
+
+import hmac
+from collections.abc import Collection, Iterable
+from typing import Any, Final
+from urllib.parse import parse_qsl
+
+from claim_api.config import Bounds
+from claim_api.errors import ApiError, malformed, over_bound
+
+METHODS: Final = ("GET", "HEAD")
+MAX_EPOCH_S: Final = 2**63 - 1
+MAX_QUERY_FIELDS: Final = 16
+
+
+class Request:
+    """method, path segments and query of one request; headers by their lowercase name."""
+
+    __slots__ = ("_headers", "_query", "head", "path")
+
+    def __init__(self, scope: Any, bounds: Bounds) -> None:
+        self.path: str = scope["path"]
+        self._query: bytes = scope["query_string"]
+        self._headers: Iterable[tuple[bytes, bytes]] = scope["headers"]
+        method: str = scope["method"]
+        if method not in METHODS:
+            raise ApiError(
+                405, "method_not_allowed", f"method {method[:20]!r} is not known here", "use GET or HEAD", [ALLOW]
+            )
+        self.head = method == "HEAD"
+        raw = len(scope.get("raw_path") or self.path)
+        if raw > bounds.path_bytes:
+            raise over_bound(414, "path_bytes", raw, bounds.path_bytes)
+        if len(self._query) > bounds.query_bytes:
+            raise over_bound(414, "query_bytes", len(self._query), bounds.query_bytes)
+        self._check_headers(bounds)
+        if "\ufffd" in self.path or "\0" in self.path:
+            raise malformed("path", self.path, "percent-encode it as UTF-8")
+
+    def _check_headers(self, bounds: Bounds) -> None:
+        total = 0
+        for name, value in self._headers:
+            total += len(name) + len(value)
+            if name == b"content-length" and value != b"0":
+                size = int(value) if value.isdigit() and len(value) < 19 else 0
+                raise over_bound(413, "body_bytes", size, bounds.body_bytes)
+            if name == b"transfer-encoding":
+                raise ApiError(413, "body_too_large", "the request has a body", "send none; nothing here takes one")
+        if total > bounds.header_bytes:
+            raise over_bound(431, "header_bytes", total, bounds.header_bytes)
+
+    def header(self, name: bytes) -> bytes | None:
+        """The first header of that lowercase name."""
+        for found, value in self._headers:
+            if found == name:
+                return value
+        return None
+
+    def query(self, known: Collection[str]) -> dict[str, str]:
+        """The query's fields. Raises ApiError for a field that is not known, comes twice, or is not UTF-8."""
+        if not self._query:
+            return {}
+        try:
+            pairs = parse_qsl(
+                self._query.decode("ascii"),
+                keep_blank_values=True,
+                strict_parsing=True,
+                errors="strict",
+                max_num_fields=MAX_QUERY_FIELDS,
+            )
+        except ValueError as error:  # UnicodeDecodeError too
+            shown = self._query.decode("ascii", "replace")
+            raise malformed("query", shown, "write it as name=value&name=value, percent-encoded UTF-8") from error
+        fields: dict[str, str] = {}
+        for name, value in pairs:
+            if name not in known:
+                raise malformed("query field", name, f"known here: {', '.join(sorted(known)) or 'none'}")
+            if name in fields:
+                raise malformed("query field", name, "give it once")
+            fields[name] = value
+        return fields
+
+    def check_operator(self, operator_key: str | None) -> None:
+        """Returns where the operator's key came with the request; else raises 401, 403, or 501 where there is none."""
+        if operator_key is None:
+            raise ApiError(
+                501,
+                "no_operator_key",
+                "this server has no operator key, so private answers are off",
+                "make one with `twzrd keys init` and start the server again",
+            )
+        given = self.header(b"authorization")
+        if given is None or given[:7].lower() != b"bearer ":
+            raise ApiError(
+                401,
+                "unauthorized",
+                "this answer is private",
+                "send the header Authorization: Bearer <operator key>",
+                [(b"www-authenticate", b'Bearer realm="twzrd operator"')],
+            )
+        if not hmac.compare_digest(given[7:].strip(), operator_key.encode()):
+            raise ApiError(403, "forbidden", "this is not the operator's key", "see `twzrd keys show` on the server")
+
+
+ALLOW: Final = (b"allow", b"GET, HEAD")
+
+
+def whole(what: str, text: str, low: int, high: int) -> int:
+    """A whole number in ASCII digits within [low, high]; else ApiError 400."""
+    if text.isascii() and text.isdigit() and len(text) <= 19 and low <= int(text) <= high:
+        return int(text)
+    raise malformed(what, text, f"give a whole number from {low} to {high}")
+
+
+def page_rows(fields: dict[str, str], bounds: Bounds) -> int:
+    """How many rows the query asks for."""
+    if "limit" not in fields:
+        return bounds.page_default_rows
+    return whole("limit", fields["limit"], 1, bounds.page_rows)
+
+
+def hex32(what: str, text: str) -> bytes:
+    """32 bytes of 64 lowercase hex digits; else ApiError 400."""
+    if len(text) == 64:
+        try:
+            value = bytes.fromhex(text)
+        except ValueError:
+            value = b""
+        # fromhex lets capitals and white space pass
+        if value.hex() == text:
+            return value
+    raise malformed(what, text, "give 64 lowercase hex digits")
