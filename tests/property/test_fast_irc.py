@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -108,6 +109,101 @@ def lines(draw: st.DrawFn) -> bytes:
         at = draw(st.integers(0, len(line) - 1))
         line = line[:at] + draw(st.binary(max_size=3)) + line[at + draw(st.integers(0, 9)) :]
     return line
+
+
+ORDINARY = {"id": UUID, "room-id": "22", "user-id": "5", "tmi-sent-ts": "1767225600000"}
+NUMBERS = ["", "0", "7", "007", "x", "5x", "-1", "٣", "9" * 8, "9" * 9, "9" * 16, "9" * 17, "9" * 20, "9" * 21]
+TWISTS: dict[str, list[str]] = {
+    "room-id": NUMBERS,
+    "user-id": NUMBERS,
+    "source-room-id": [*NUMBERS, "22", "022"],
+    "bits": [*NUMBERS, "4294967295", "4294967296"],
+    "tmi-sent-ts": [
+        *NUMBERS,
+        "1293839999999",
+        "1293840000000",
+        "4102444799999",
+        "4102444800000",
+        "01767225600000",
+        "176722560000x",
+    ],
+    "id": [
+        "",
+        "x",
+        UUID.upper(),
+        UUID[:-1],
+        UUID + "0",
+        UUID[:-1] + "g",
+        UUID[:-1] + "/",
+        UUID[:-1] + ":",
+        UUID[:-1] + "@",
+        UUID[:-1] + "`",
+        *(UUID[:place] + other + UUID[place + 1 :] for place in (8, 13, 18, 23) for other in "_.0"),
+        r"a\sb",
+    ],
+    "badges": ["id=5", "a=b", "", "\\"],
+}
+NICKS = [
+    "",
+    "a",
+    "A" * 25,
+    "b" * 26,
+    "c" * 31,
+    "d" * 32,
+    "e" * 64,
+    "f" * 65,
+    *(f"a{c}b" for c in "@[`{/:!-_09azAZé\t\0"),
+]
+TEXTS = ["", " ", "  ", "   ", " :", "  :", " x", "  x", " :x", " : ", " :a b;id=5;bits=7 c", " \r", "\t:x"]
+
+
+def twisted() -> list[str]:
+    """Ordinary lines with exactly one thing unusual, so that nothing else sends them to the plain reading."""
+
+    def line(tags: list[tuple[str, str]], nick: str = "ann", rest: str = "PRIVMSG #chan :hi") -> str:
+        return f"@{';'.join(f'{name}={value}' for name, value in tags)} :{nick}!{nick}@h {rest}"
+
+    plain = list(ORDINARY.items())
+    lines = [line(plain)]
+    for name, twists in TWISTS.items():
+        for value in twists:
+            lines.append(line(list((ORDINARY | {name: value}).items())))
+            lines.append(line([*plain, (name, value)]))  # doubled, for the four: the last counts
+            lines.append(line([(name, value), *plain]))
+        lines.append(line([pair for pair in plain if pair[0] != name]))
+        lines.append(line(plain).replace(f"{name}=", f"{name};x="))
+        lines.append(line(plain).replace(" :ann", f";{name} :ann"))
+        lines.append(line(plain).replace("@", f"@{name};", 1))
+        lines.append(line([*plain, (name + "x", "1"), (name[:-1], "2"), ("x" + name, "3"), (name.upper(), "4")]))
+    lines += [line(plain, nick=nick) for nick in NICKS]
+    lines += [line(plain, rest=f"PRIVMSG #{nick} :hi") for nick in NICKS]
+    lines += [line(plain, rest=f"PRIVMSG #chan{text}") for text in TEXTS]
+    lines += [
+        line(plain, rest=f"{verb} #chan :hi")
+        for verb in ("privmsg", "PRIVMSGX", "PRIVMS", "JOIN", "PRIVMSG ", " PRIVMSG")
+    ]
+    lines += [line(plain, rest="PRIVMSG chan :hi"), line(plain, rest="PRIVMSG :#chan hi"), line(plain)[1:]]
+    for odd in ("", " ", "x"):
+        lines += [
+            odd + line(plain),
+            line(plain).replace(" :ann", f" {odd} :ann"),
+            line(plain).replace("!ann", odd + "ann"),
+        ]
+    lines += [
+        line(plain).replace(":ann!ann@h ", source)
+        for source in ("", ":ann ", ":ann@h ", ":a!b!c ", ":!x@h ", "ann!ann@h ")
+    ]
+    lines += [line([("id", UUID)]), line(plain[2:]), line([("bits", "1")])]
+    return lines
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_fast_reading_equals_plain_reading_of_each_single_oddity(end: str) -> None:
+    lines = twisted()
+    assert_same(end.join(lines).encode())
+    for number, line in enumerate(lines):
+        assert_same((lines[0] + end + line + (end if number % 2 else "") + lines[0]).encode())
+        assert_same(line.encode())
 
 
 @given(st.lists(lines(), max_size=12), st.sampled_from([b"\n", b"\r\n"]), st.booleans())

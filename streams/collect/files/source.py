@@ -30,14 +30,23 @@ def open_source(source: str | Path, options: ReadOptions = AS_FOUND, formats: Fo
 
     Raises SourceError where the input cannot be opened, is of no known form, or breaks while being read.
     """
-    path = Path(source)
-    if str(source) != STDIN:
-        form = formats.file_format(path, _first_bytes(path), options.format)
-        if form is not None:
-            yield from form.open(path, options)
-            return
+    chunks = whole_file(source, options, formats)
+    if chunks is not None:
+        yield from chunks
+        return
     with Source(source, options, formats) as opened:
         yield from opened.chunks()
+
+
+def whole_file(
+    source: str | Path, options: ReadOptions = AS_FOUND, formats: Formats = FORMATS
+) -> Iterator[Chunk] | None:
+    """The chunks of an input whose format reads files whole (the archive); None where it is one of lines."""
+    if str(source) == STDIN:
+        return None
+    path = Path(source)
+    form = formats.file_format(path, _first_bytes(path), options.format)
+    return None if form is None else form.open(path, options)
 
 
 def _first_bytes(path: Path) -> bytes:
