@@ -181,14 +181,14 @@ create table viewer_logins (
 ) with (fillfactor = 80);
 create index on viewer_logins (login);
 
--- Projection "live": hours that are open. participants: tracked viewers; untracked_messages: messages of viewers beyond
+-- Projection "live": hours that are open. participants: tracked viewers; untracked_events: events of viewers beyond
 -- the bound of tracked ones (0: all is exact); top: [{identity, login, messages, weight_centi}, …].
 create table live_boards (
     channel text not null,
     epoch_start_s bigint not null,
     login text not null,
     participants integer not null,
-    untracked_messages bigint not null,
+    untracked_events bigint not null,
     messages bigint not null,
     weight_centi numeric not null,
     last_event_ms bigint not null,
