@@ -2,7 +2,7 @@
 
 For people to look at: it takes each event as it comes, knows no duplicates within an envelope, and no seal rests on it.
 Bounded: the first MAX_TRACKED_VIEWERS viewers are counted exactly; events of all later ones only in sum, so that no
-untracked viewer has more events than `untracked_messages`.
+untracked viewer has more events than `untracked_events`.
 """
 
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ TOP_VIEWERS: Final = 20
 
 @dataclass(slots=True)
 class _Tracked:
-    login: str
+    login: str = ""
     messages: int = 0
     weight_centi: int = 0
 
@@ -40,14 +40,14 @@ class OpenBoard:
         "login",
         "messages",
         "observed_to_ms",
-        "untracked_messages",
+        "untracked_events",
         "weight_centi",
     )
 
     def __init__(self, first_offset: int) -> None:
         self.first_offset = first_offset
         self.login, self.observed_to_ms = "", 0
-        self.messages = self.untracked_messages = self.weight_centi = 0
+        self.messages = self.untracked_events = self.weight_centi = 0
         self.last_event_ms = 0
         self._viewers: dict[str, _Tracked] = {}
 
@@ -69,23 +69,25 @@ class OpenBoard:
         weight = np.zeros(size, np.int64)
         np.add.at(weight, events.who, _weights_beside_presence(events, policy))
         self.messages += int(said.sum())
-        for who in np.unique(events.who).tolist():
+        did = np.bincount(events.who, minlength=size)
+        for who in np.flatnonzero(did).tolist():
             identity, login = events.viewers[who]
-            self._add(identity, login, int(said[who]), int(weight[who]), policy.weights_centi.presence)
+            viewer = self._tracked(identity, policy.weights_centi.presence)
+            self.weight_centi += int(weight[who])
+            if viewer is None:
+                self.untracked_events += int(did[who])
+            else:
+                viewer.login = login
+                viewer.messages += int(said[who])
+                viewer.weight_centi += int(weight[who])
 
-    def _add(self, identity: str, login: str, messages: int, weight_centi: int, presence_centi: int) -> None:
+    def _tracked(self, identity: str, presence_centi: int) -> _Tracked | None:
+        """The viewer's counts, made at the first event; None beyond the bound."""
         viewer = self._viewers.get(identity)
-        if viewer is None:
-            if len(self._viewers) >= MAX_TRACKED_VIEWERS:
-                self.untracked_messages += messages
-                self.weight_centi += weight_centi
-                return
-            viewer = self._viewers[identity] = _Tracked(login)
-            weight_centi += presence_centi
-        viewer.login = login
-        viewer.messages += messages
-        viewer.weight_centi += weight_centi
-        self.weight_centi += weight_centi
+        if viewer is None and len(self._viewers) < MAX_TRACKED_VIEWERS:
+            viewer = self._viewers[identity] = _Tracked(weight_centi=presence_centi)
+            self.weight_centi += presence_centi
+        return viewer
 
     def top(self) -> list[BoardViewer]:
         """The heaviest tracked viewers, heaviest first; of equal ones more messages first, then by identity."""

@@ -118,10 +118,10 @@ class LiveProjection(Projection):
             board = state.boards.get(key)
             if board is None:
                 board = state.boards[key] = OpenBoard(offset)
-            before = board.untracked_messages
+            before = board.untracked_events
             board.count(of_epoch, self._schedule.at(start_ms // 1000))
             board.login, board.observed_to_ms = envelope.login, max(observed_to_ms, board.observed_to_ms)
-            self._metrics.board_viewers_untracked.inc(board.untracked_messages - before)
+            self._metrics.board_viewers_untracked.inc(board.untracked_events - before)
             state.changed.add(key)
 
     def _is_old(self, state: _Partition, epoch_start_s: int) -> bool:
@@ -156,7 +156,7 @@ def _row(state: _Partition, key: BoardKey) -> tuple[object, ...]:
         epoch_start_s,
         board.login,
         board.participants,
-        board.untracked_messages,
+        board.untracked_events,
         board.messages,
         board.weight_centi,
         board.last_event_ms,

@@ -248,13 +248,13 @@ delete from live_boards b
  where b.channel = d.channel and b.epoch_start_s = d.epoch_start_s;
 
 -- name: upsert_board
-insert into live_boards (channel, epoch_start_s, login, participants, untracked_messages, messages, weight_centi,
+insert into live_boards (channel, epoch_start_s, login, participants, untracked_events, messages, weight_centi,
                          last_event_ms, observed_to_ms, top)
 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 on conflict (channel, epoch_start_s) do update set
     login = excluded.login,
     participants = excluded.participants,
-    untracked_messages = excluded.untracked_messages,
+    untracked_events = excluded.untracked_events,
     messages = excluded.messages,
     weight_centi = excluded.weight_centi,
     last_event_ms = excluded.last_event_ms,

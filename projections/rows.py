@@ -123,7 +123,7 @@ class Board(msgspec.Struct, frozen=True):
     epoch_start_s: int
     participants: int
     """Tracked viewers: exact up to the bound projections.board.MAX_TRACKED_VIEWERS."""
-    untracked_messages: int
+    untracked_events: int
     """Events of viewers beyond that bound: no untracked viewer has more. 0 means that everything here is exact."""
     messages: int
     weight_centi: int

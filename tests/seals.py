@@ -5,11 +5,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from schemas.columns import EventColumns
+from schemas.envelope import CoverageKind, encode
 from schemas.policy import DEFAULT_POLICY, Policy
 from schemas.seal import EMPTY_HASH, Interval, LeafCounts, SealHeader, coverage_hash, leaf_preimages, pepper_commit
 from schemas.sealed import Closed, Late, Record, SealBody, SealedEpoch, Stats, encode_record, split_seal
 from streams.core.merkle import merkle_root
-from streams.log.port import EPOCH_SEALED, STREAMS, Append, LogRecord
+from streams.log.port import CHAT_EVENTS, EPOCH_SEALED, STREAMS, Append, LogRecord
 
 T0_S = 1_760_000_400
 HOUR_S = 3600
@@ -82,12 +84,41 @@ def viewers(*ids: int) -> list[str]:
     return [f"twitch:id:{number}" for number in ids]
 
 
+def live_envelope(
+    said: Sequence[tuple[int, str]],
+    *,
+    seq: int,
+    at_s: int = T0_S,
+    channel: str = CHANNEL,
+    login: str = LOGIN,
+    source: str = "s1",
+    observed: tuple[int, int, CoverageKind] | None = (0, 0, "live"),
+    kind: int = 0,
+    amount: int = 0,
+) -> bytes:
+    """An envelope with one event for each (Twitch id, login), a ms apart from at_s + 1 s on, observed until the second
+    after the last; observed=None as in plain files."""
+    pairs = list(dict.fromkeys((f"twitch:id:{number}", name) for number, name in said))
+    at = at_s * 1000 + 1000 + np.arange(len(said), dtype=np.int64)
+    ids = np.frombuffer(b"".join((seq * 1000 + i).to_bytes(16, "big") for i in range(len(said))), np.uint8)
+    events = EventColumns(
+        pairs,
+        at,
+        ids.reshape(-1, 16),
+        np.full(len(said), kind, np.uint8),
+        np.array([pairs.index((f"twitch:id:{number}", name)) for number, name in said], np.uint32),
+        np.full(len(said), amount, np.uint32),
+    )
+    seen: tuple[int, int, CoverageKind] | None = None if observed is None else (at_s * 1000, at_s * 1000 + 2000, "live")
+    return encode("events", channel, login, source, seq, seen, events)
+
+
 class MemoryLog:
     """streams.log.port.Log in memory, one process, no groups."""
 
     def __init__(self, partitions: int = 2) -> None:
         self._count = partitions
-        self._records: dict[tuple[str, int], list[LogRecord]] = {}
+        self.records: dict[tuple[str, int], list[LogRecord]] = {}
         self._grown = asyncio.Condition()
 
     async def open(self) -> None: ...
@@ -103,7 +134,7 @@ class MemoryLog:
         async with self._grown:
             for record in records:
                 partition = record.partition if record.partition is not None else hash(record.key) % self._count
-                kept = self._records.setdefault((stream, partition), [])
+                kept = self.records.setdefault((stream, partition), [])
                 kept.append(LogRecord(len(kept), record.key, record.value, 1_760_000_000_000 + len(kept)))
                 places.append((partition, len(kept) - 1))
             self._grown.notify_all()
@@ -120,7 +151,7 @@ class MemoryLog:
         wait_ms: int = 0,
     ) -> list[LogRecord]:
         async with self._grown:
-            kept = self._records.setdefault((stream, partition), [])
+            kept = self.records.setdefault((stream, partition), [])
             if start >= len(kept) and wait_ms:
                 try:
                     await asyncio.wait_for(self._grown.wait_for(lambda: start < len(kept)), wait_ms / 1000)
@@ -134,13 +165,21 @@ class MemoryLog:
         return found
 
     async def span(self, stream: str, partition: int) -> tuple[int, int]:
-        return (0, len(self._records.get((stream, partition), [])))
+        return (0, len(self.records.get((stream, partition), [])))
 
     async def commit(self, group: str, stream: str, partition: int, offset: int) -> None:
         raise NotImplementedError
 
     async def committed(self, group: str, stream: str, partition: int) -> int | None:
         raise NotImplementedError
+
+    async def put(self, stream: str, partition: int, record: LogRecord) -> None:
+        """Append a record of another log as it is."""
+        await self.append(stream, [Append(partition, record.key, record.value)])
+
+    async def chat(self, value: bytes, partition: int = 0) -> None:
+        """Append an envelope to chat.events."""
+        await self.append(CHAT_EVENTS, [Append(partition, b"k", value)])
 
     async def say(self, *said: SealedEpoch | Late | Closed, partition: int = 0) -> None:
         """Append these to epoch.sealed as workers do."""

@@ -14,7 +14,7 @@ create table live_boards (
     epoch_start_s bigint not null,
     login text not null,
     participants integer not null,
-    untracked_messages bigint not null,
+    untracked_events bigint not null,
     messages bigint not null,
     weight_centi numeric not null,
     last_event_ms bigint not null,
