@@ -8,7 +8,7 @@ processes append to, read and share out. The parts: connections (one step, retri
 import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from schemas.streams import CHAT_EVENTS, EPOCH_SEALED, STREAMS
 from streams.log import migrations
@@ -19,6 +19,9 @@ from streams.log.postgres.leases import Leases, PostgresLease, unknown_stream
 from streams.log.postgres.segments import Segments, make_segment
 from streams.log.postgres.statements import SQL, Stream
 from streams.log.postgres.waking import Waking
+
+MIN_STALL_MS: Final = 1_000
+"""A busy process may pause this long inside a transaction, however short its leases are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +56,7 @@ class PostgresLog:
         self._wanted = {name: partitions if name in (CHAT_EVENTS, EPOCH_SEALED) else 1 for name in STREAMS}
         self._streams: dict[str, Stream] = {}
         self._connections = Connections(
-            dsn, self.counters, max_size=self._bounds.connections, max_stall_ms=lease_ttl_ms
+            dsn, self.counters, max_size=self._bounds.connections, max_stall_ms=max(lease_ttl_ms, MIN_STALL_MS)
         )
         self._segments = Segments(self._connections, self.counters, self._bounds.segment_bytes)
         self._waking = Waking(self._connections, self.counters)

@@ -98,15 +98,28 @@ async def test_a_full_queue_makes_append_wait_and_loses_nothing(open_log: Bounde
     assert [record.value[:4] for record in await everything(log, 0)] == [b"%4d" % n for n in range(50)]
 
 
-async def test_a_cancelled_append_harms_no_other(open_log: BoundedFactory) -> None:
-    log = await open_log(Bounds(queued_bytes=100))
-    tasks = [asyncio.create_task(log.append(CHAT_EVENTS, [Append(0, b"k", b"%90d" % n)])) for n in range(20)]
+async def test_a_cancelled_append_harms_no_other_and_is_not_written_if_it_was_still_queued(
+    open_log: BoundedFactory, postgres: PostgresStorage
+) -> None:
+    log = await open_log()
+    blocker = await postgres.connect()
+    await blocker.execute("begin; select 1 from log.head for update")  # holds the first append inside its transaction
+    in_flight = asyncio.create_task(log.append(CHAT_EVENTS, [Append(0, b"k", b"in flight")]))
+    async with asyncio.timeout(20):
+        while not await blocker.fetchval("select count(*) from pg_locks where not granted"):
+            await blocker.execute("select pg_sleep(0.01)")
+    queued = asyncio.create_task(log.append(CHAT_EVENTS, [Append(0, b"k", b"queued")]))
+    other = asyncio.create_task(log.append(CHAT_EVENTS, [Append(0, b"k", b"other")]))
     await asyncio.sleep(0)
-    for task in tasks[::2]:
-        task.cancel()
-    done = await asyncio.gather(*tasks, return_exceptions=True)
-    assert all(isinstance(result, list) for result in done[1::2])
-    assert {b"%90d" % n for n in range(1, 20, 2)} <= {record.value for record in await everything(log, 0)}
+    in_flight.cancel()
+    queued.cancel()
+    await blocker.execute("rollback")
+    await blocker.close()
+    async with asyncio.timeout(20):
+        ((_, offset),) = await other
+    values = {record.offset: record.value for record in await everything(log, 0)}
+    assert values[offset] == b"other"
+    assert b"queued" not in values.values()
 
 
 async def test_a_record_over_the_bound_is_refused_with_its_size(open_log: BoundedFactory) -> None:
@@ -212,6 +225,7 @@ async def test_trimming_drops_whole_segments_once_no_partition_needs_them(
     for partition in range(3):
         assert await log.trim(CHAT_EVENTS, partition, 150) == 150
     assert await segment_tables(postgres) == before, "partition 3 needs them still"
+    assert [record.offset for record in await everything(reader, 0)] == list(range(150, 160)), "over trimmed segments"
     assert await log.trim(CHAT_EVENTS, 3, 150) == 150
     assert await segment_tables(postgres) < before
     assert log.counters.segments_dropped > 0
