@@ -44,7 +44,7 @@ class DemoError(TwzrdError):
 async def run_demo(settings: Settings, *, once: bool, channels: int, hours: int, port: int | None) -> int:
     """Run it; returns the exit code. A second start goes on after what the first left."""
     stop = stop_on_signals()
-    console = Console()
+    console = Console(emoji=False)
     compose.pepper_of(settings)
     compose.enable_fast_hashing(settings)
     port = _free_port(settings.api_host, settings.api_port if port is None else port)
@@ -233,7 +233,7 @@ class _Demo:
             f"{row['epoch']}: {shown.messages} messages, {shown.amount_base_units / 10**9:,.0f} CHAT",
             highlight=False,
         )
-        self._console.print(f"  check it again, offline: {_command()} verify {path}", highlight=False, soft_wrap=True)
+        self._console.print(f"  check it again, offline: {_command()} verify {path}")
 
     async def _a_viewer(self, connection: Any, row: dict[str, Any]) -> str:
         from schemas.sealed import decode_body

@@ -59,10 +59,15 @@ class LiveProjection(Projection):
     def recall(self, entries: Sequence[Entry]) -> None:
         for entry in entries:
             self._take(entry)
-        for partition in self._partitions.values():
+        for state in self._states_of(entries):
             # The table has these already.
-            partition.changed.clear()
-            partition.dropped.clear()
+            state.changed.clear()
+            state.dropped.clear()
+
+    def _states_of(self, entries: Sequence[Entry]) -> list[_Partition]:
+        """Of the partitions of these entries only: others may be recalled while a write is awaited."""
+        partitions = sorted({entry.partition for entry in entries})
+        return [self._partitions[partition] for partition in partitions if partition in self._partitions]
 
     def low_water(self, partition: int) -> int | None:
         state = self._partitions.setdefault(partition, _Partition())
@@ -76,7 +81,7 @@ class LiveProjection(Projection):
     async def apply(self, connection: Any, entries: Sequence[Entry]) -> None:
         for entry in entries:
             self._take(entry)
-        for state in self._partitions.values():
+        for state in self._states_of(entries):
             if state.dropped:
                 channels, starts = zip(*sorted(state.dropped), strict=True)
                 await connection.execute(sql("drop_boards"), list(channels), list(starts))
