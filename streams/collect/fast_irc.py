@@ -219,9 +219,8 @@ class _Tags:
                 # A tag without `=` may overrule an earlier one: odd.
                 self.odd[line[(closing == _SEMICOLON) | (closing == _SPACE)]] = True
                 line, found, value = line[valued], found[valued], value[valued]
-            self.odd[line[1:][line[1:] == line[:-1]]] = True  # of a doubled tag the last counts: odd
             start, end = np.full(len(lines), -1, np.int64), np.full(len(lines), -1, np.int64)
-            start[line] = value
+            start[line] = value  # of a doubled tag the last is left, as the rule wants
             end[line] = np.minimum(following[found], tags_end[line])
             self.start[name], self.end[name] = start, end
 
