@@ -163,16 +163,12 @@ class Archiver:
         return len(records)
 
     async def _wait(self, wait_ms: int) -> int:
-        """Wait on all partitions at once; the first that has something ends it."""
-        tasks = [asyncio.create_task(self._take(partition, wait_ms)) for partition in self._next]
-        try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in tasks:
-                task.cancel()
-            results = await asyncio.gather(*tasks, return_exceptions=True)
+        """Wait on all partitions at once, wait_ms in all: the more there is then, the larger the files."""
+        results = await asyncio.gather(
+            *(self._take(partition, wait_ms) for partition in self._next), return_exceptions=True
+        )
         for result in results:
-            if isinstance(result, Exception):
+            if isinstance(result, BaseException):
                 raise result
         return sum(result for result in results if isinstance(result, int))
 

