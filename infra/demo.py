@@ -44,7 +44,7 @@ class DemoError(TwzrdError):
 async def run_demo(settings: Settings, *, once: bool, channels: int, hours: int, port: int | None) -> int:
     """Run it; returns the exit code. A second start goes on after what the first left."""
     stop = stop_on_signals()
-    console = Console(emoji=False)
+    console = Console(emoji=False, soft_wrap=True)
     compose.pepper_of(settings)
     compose.enable_fast_hashing(settings)
     port = _free_port(settings.api_host, settings.api_port if port is None else port)
