@@ -38,7 +38,9 @@ class KnownLogins:
         """Indices of the rows that may be news, ascending; the caller writes them, and from now on they are known."""
         encoded = [login.encode() for login in logins]
         login = np.array(encoded, f"S{LOGIN_BYTES}")
-        fits = np.fromiter(map(len, encoded), np.int64, len(encoded)) <= LOGIN_BYTES
+        length = np.fromiter(map(len, encoded), np.int64, len(encoded))
+        # An empty one marks a free slot and cannot be remembered.
+        fits = (length > 0) & (length <= LOGIN_BYTES)
         slot = (keys.view(np.uint64) * _MIX) >> self._shift
         known = (
             fits

@@ -94,8 +94,15 @@ class Decoder:
     def _item(self, record: LogRecord) -> Item | None:
         try:
             if self._stream == EPOCH_SEALED:
-                return self._sealed(record)
-            return envelope.decode(record.value) if self._stream == CHAT_EVENTS else record
+                item = self._sealed(record)
+                if isinstance(item, JoinedSeal):
+                    _refuse_nul(item.sealed.login, *item.sealed.body.identities, *item.sealed.body.logins)
+                return item
+            if self._stream == CHAT_EVENTS:
+                said = envelope.decode(record.value)
+                _refuse_nul(said.login, *(login for _, login in said.viewers))
+                return said
+            return record
         except SchemaError as error:
             return Undecodable(str(error), blake3(record.value).hexdigest(), len(record.value))
 
@@ -124,6 +131,14 @@ class Decoder:
         if found is not None and part.index == len(found.blobs):
             found.values.append(record.value)
             found.blobs.append(part.blob)
+
+
+def _refuse_nul(*texts: str) -> None:
+    """A record that no table could take must not stop its projection for ever."""
+    if "\0" in "".join(texts):
+        raise SchemaError(
+            "a name bears the character U+0000, which Postgres cannot keep; its writer must drop such lines"
+        )
 
 
 def joined_again(offset: int, values: Sequence[bytes]) -> Item | None:

@@ -1,0 +1,75 @@
+"""Records to entries: seals in parts, offsets to start again from, records that cannot be read."""
+
+import pytest
+
+from projections import source
+from projections.source import Decoder, JoinedSeal, Undecodable, joined_again
+from schemas.sealed import Late, encode_body, encode_record, split_seal
+from streams.log.port import CHAT_EVENTS, EPOCH_SEALED, LogRecord
+from tests.seals import CHANNEL, HOUR_S, LOGIN, T0_S, live_envelope, seal_of, viewers
+
+BIG = seal_of(viewers(*range(30_000)))
+BIG_VALUES = [encode_record(record) for record in split_seal(BIG)]
+LATE = encode_record(Late(1, CHANNEL, LOGIN, T0_S, 5, 2))
+
+
+def records(*values: bytes, at: int = 0) -> list[LogRecord]:
+    return [LogRecord(at + place, b"k", value, 0) for place, value in enumerate(values)]
+
+
+def test_parts_are_joined_and_others_may_stand_between_them() -> None:
+    assert len(BIG_VALUES) >= 3
+    found = Decoder(EPOCH_SEALED, 3).feed(records(BIG_VALUES[0], LATE, *BIG_VALUES[1:]))
+    assert [entry.offset for entry in found.entries] == [1, len(BIG_VALUES)]
+    seal = found.entries[1].item
+    assert isinstance(seal, JoinedSeal)
+    assert seal.sealed.header == BIG.header and seal.blob == encode_body(BIG.body)
+    assert list(seal.values) == BIG_VALUES
+    assert (found.partition, found.next_offset, found.resume_offset) == (3, len(BIG_VALUES) + 1, len(BIG_VALUES) + 1)
+
+
+def test_an_unfinished_seal_holds_the_offset_to_start_again_from() -> None:
+    decoder = Decoder(EPOCH_SEALED, 0)
+    found = decoder.feed(records(LATE, *BIG_VALUES[:-1], LATE, at=10))
+    assert (found.resume_offset, found.next_offset) == (11, 11 + len(BIG_VALUES))
+    found = decoder.feed(records(BIG_VALUES[-1], at=found.next_offset))
+    assert found.resume_offset == found.next_offset
+    assert isinstance(found.entries[0].item, JoinedSeal)
+
+
+def test_a_writer_that_came_again_starts_its_seal_anew() -> None:
+    found = Decoder(EPOCH_SEALED, 0).feed(records(*BIG_VALUES[:-1], *BIG_VALUES))
+    assert [type(entry.item) for entry in found.entries] == [JoinedSeal]
+
+
+def test_a_header_without_its_parts_and_bytes_that_are_no_record_are_named_not_lost() -> None:
+    found = Decoder(EPOCH_SEALED, 0).feed(records(BIG_VALUES[-1], b"\xc1", LATE))
+    assert [type(entry.item) for entry in found.entries] == [Undecodable, Undecodable, Late]
+    first = found.entries[0].item
+    assert isinstance(first, Undecodable) and CHANNEL in first.reason and first.length == len(BIG_VALUES[-1])
+
+
+def test_unfinished_seals_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(source, "MAX_OPEN_SEALS", 2)
+    decoder = Decoder(EPOCH_SEALED, 0)
+    starts = []
+    for hour in range(3):
+        seal = seal_of(viewers(*range(30_000)), epoch_start_s=T0_S + hour * HOUR_S)
+        starts.append(encode_record(split_seal(seal)[0]))
+    found = decoder.feed(records(*starts))
+    assert decoder.given_up_total == 1 and found.resume_offset == 1
+
+
+def test_what_was_held_back_is_read_again_as_it_was() -> None:
+    again = joined_again(7, BIG_VALUES)
+    assert isinstance(again, JoinedSeal) and again.sealed.header == BIG.header
+    assert joined_again(7, [LATE]) == Late(1, CHANNEL, LOGIN, T0_S, 5, 2)
+    assert joined_again(7, BIG_VALUES[:1]) is None
+
+
+def test_a_name_that_postgres_cannot_keep_is_refused_here_and_stops_nothing() -> None:
+    bad = [encode_record(record) for record in split_seal(seal_of(viewers(1), logins=["a\0b"]))]
+    found = Decoder(EPOCH_SEALED, 0).feed(records(*bad, LATE))
+    assert [type(entry.item) for entry in found.entries] == [Undecodable, Late]
+    found = Decoder(CHAT_EVENTS, 0).feed(records(live_envelope([(1, "a\0b")], seq=0)))
+    assert [type(entry.item) for entry in found.entries] == [Undecodable]
