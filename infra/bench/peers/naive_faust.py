@@ -75,7 +75,7 @@ def create_app(servers: str, topic: str, events: int, data_dir: str) -> Any:
     counts = app.Table("counts", default=int, partitions=PARTITIONS)
     seen = [0, 0.0]
 
-    @app.agent(source)  # type: ignore[untyped-decorator]
+    @app.agent(source)
     async def count(stream: Any) -> None:
         async for event in stream:
             counts[f"{event.channel}|{event.ts // 3_600_000}|{event.user}"] += 1
