@@ -77,6 +77,15 @@ async def test_a_file_that_fails_leaves_nothing_of_itself_and_is_run_again(conne
     assert await migrations.apply(connection, folder, NAME) == ["0002_second.sql"]
 
 
+async def test_a_file_and_the_note_that_it_ran_are_one_transaction(connection: Any, folder: Path) -> None:
+    # The file spoils its own note, so the note fails after the file has succeeded.
+    spoiling = "insert into house.one values (2); insert into house.migration values ('0002_second.sql', 'spoilt');"
+    (folder / "0002_second.sql").write_text(spoiling)
+    with pytest.raises(MigrationError, match=r"0002_second\.sql"):
+        await migrations.apply(connection, folder, NAME)
+    assert await numbers(connection) == [1]
+
+
 async def test_a_database_of_a_newer_program_is_refused(connection: Any, folder: Path) -> None:
     await migrations.apply(connection, folder, NAME)
     (folder / "0002_second.sql").unlink()

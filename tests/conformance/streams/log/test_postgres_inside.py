@@ -260,3 +260,14 @@ async def test_processes_that_open_an_empty_database_together_agree(open_log: Bo
     logs = await asyncio.gather(*(open_log() for _ in range(4)))
     await asyncio.gather(*(log.append(CHAT_EVENTS, [Append(0, b"k", b"v")]) for log in logs))
     assert await logs[0].span(CHAT_EVENTS, 0) == (0, 4)
+
+
+async def test_a_refused_open_leaves_no_connection_behind(open_log: BoundedFactory, postgres: PostgresStorage) -> None:
+    await (await open_log()).close()
+    with pytest.raises(LogError, match="partitions"):
+        await open_log(partitions=5)
+    connection = await postgres.connect()
+    async with asyncio.timeout(20):
+        while await connection.fetchval("select count(*) from pg_stat_activity where datname = current_database()") > 1:
+            await connection.execute("select pg_sleep(0.01)")
+    await connection.close()
