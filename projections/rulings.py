@@ -26,7 +26,7 @@ async def resume(connection: Any, projection: SealedProjection, channel: str, no
             stop = await connection.fetchrow(sql("end_stop"), channel)
             if stop is None:
                 raise ProjectionError(
-                    f"channel {channel!r} is not stopped; `twzrd project --status` lists those that are"
+                    f"channel {channel!r} is not stopped; `twzrd status` lists those that are"
                 )
             await connection.execute(
                 sql("insert_ruling"), channel, stop["epoch_start_s"], stop["revision"], stop["met_seal_hash"], note
