@@ -126,7 +126,7 @@ def _raise_if_newer(data: bytes) -> None:
 
 
 def encode(
-    type: Type,
+    record_type: Type,
     channel: str,
     login: str,
     source: str,
@@ -148,7 +148,7 @@ def encode(
             events.who.astype("<u2").tobytes(),
             events.amount.astype("<u4", copy=False).tobytes(),
         )
-    return _encoder.encode((VERSION, type, channel, login, source, seq, observed, *body))
+    return _encoder.encode((VERSION, record_type, channel, login, source, seq, observed, *body))
 
 
 def encode_reseal(channel: str, login: str, source: str, seq: int, epoch_start_s: int, epoch_length_s: int) -> bytes:

@@ -31,6 +31,7 @@ from infra.kafka.probe import answers, port_is_free
 from infra.kafka.server_properties import LOG4J_PROPERTIES, LOG_FOLDER, server_properties
 from infra.settings import default_cache_dir
 
+PORT_TIMEOUT_S = 5.0
 START_TIMEOUT_S = 90.0
 STOP_TIMEOUT_S = 30.0
 # Below the range that systems give to outgoing connections, so that nothing takes the port while the broker is down.
@@ -154,6 +155,7 @@ class DevKafka:
     def _choose_ports(self) -> tuple[int, int]:
         before = self._recorded()
         port = self.port or (before.port if before else 0)
+        self._await_own_ports(before)
         if self.port and not port_is_free(port):
             raise KafkaError(f"port {port} is in use by another program; choose another or leave it 0")
         if not port or not port_is_free(port):
@@ -162,6 +164,15 @@ class DevKafka:
         if not controller_port or controller_port == port or not port_is_free(controller_port):
             controller_port = _free_port(taken=port)
         return port, controller_port
+
+    def _await_own_ports(self, before: _Running | None) -> None:
+        """A killed broker's threads may hold its ports a moment longer than its process seems to live; clients know
+        the address, so it is worth waiting for."""
+        deadline = time.monotonic() + PORT_TIMEOUT_S
+        while before and not (port_is_free(before.port) and port_is_free(before.controller_port)):
+            if time.monotonic() > deadline:
+                return  # somebody else's by now
+            time.sleep(_POLL_S)
 
     def _wait_ready(self, state: _Running) -> None:
         deadline = time.monotonic() + START_TIMEOUT_S
