@@ -1,0 +1,121 @@
+"""The inputs: generated from fixed seeds into the cache, once, never committed."""
+
+import hashlib
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from infra.bench.bench import Bench
+from infra.bench.racing import ContenderFailed, module, run
+
+SIMPLE_SHA256: Final = "2dd3f1c9"
+SEED: Final = 20261122
+IRC_CHANNELS: Final = 20
+IRC_VIEWERS: Final = 60_000
+IRC_HOURS: Final = 12
+
+
+def simple_events(bench: Bench) -> Path:
+    """1M events of 50 channels over 24 h as NDJSON, by the shared generator."""
+
+    def make(path: Path) -> None:
+        generator = bench.shared / "bench" / "generate.py"
+        subprocess.run([sys.executable, "-B", str(generator), str(path)], check=True)
+        with path.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+        if not found.startswith(SIMPLE_SHA256):
+            raise ContenderFailed(f"{path} has sha256 {found}; the generator's begins {SIMPLE_SHA256}")
+
+    return _made(bench, bench.cache / "events.ndjson", make)
+
+
+def irc_lines(bench: Bench, lines: int) -> Path:
+    """Tagged IRC lines, 20 channels over 12 h: PRIVMSG with all of Twitch's tags, 1 % cheers, 2 % of subs, gifts and
+    others, neighbours out of order by up to 400 ms, about 375 bytes a line as in real captures."""
+    return _made(bench, bench.cache / f"chat-{lines}.irc", lambda path: _write_irc(path, lines))
+
+
+def archive(bench: Bench) -> Path:
+    """The simple fold's events as the project's own archive."""
+
+    def make(path: Path) -> None:
+        run(module("infra.bench.work.make_archive", simple_events(bench), path))
+
+    return _made(bench, bench.cache / "archive-1m", make)
+
+
+def _made(bench: Bench, path: Path, make: Callable[[Path], None]) -> Path:
+    if not path.exists():
+        bench.say(f"making {path}")
+        part = path.with_name(path.name + ".part")
+        make(part)
+        part.replace(path)
+    return path
+
+
+_NOTICES: Final = (
+    (b"sub", b";msg-param-cumulative-months=1;msg-param-sub-plan=1000"),
+    (b"resub", b";msg-param-cumulative-months=9;msg-param-sub-plan=1000"),
+    (b"subgift", b";msg-param-recipient-id=77;msg-param-sub-plan=1000"),
+    (b"raid", b";msg-param-viewerCount=120"),
+    (b"announcement", b";msg-param-color=PRIMARY"),
+)
+
+
+def _write_irc(path: Path, lines: int) -> None:
+    rng = np.random.default_rng(SEED)
+    start_ms = 1_760_000_400_000
+    length_ms = IRC_HOURS * 3_600_000
+    with path.open("wb") as out:
+        done = 0
+        while done < lines:
+            n = min(100_000, lines - done)
+            at = start_ms + length_ms * done // lines + np.sort(rng.integers(0, max(1, length_ms * n // lines), n))
+            at = (at - rng.integers(0, 400, n)).tolist()
+            channels = (IRC_CHANNELS * rng.random(n) ** 2).astype(int).tolist()
+            viewers = (IRC_VIEWERS * rng.random(n) ** 3).astype(int).tolist()
+            ids = rng.bytes(16 * n).hex()
+            chance = rng.random(n).tolist()
+            words = rng.integers(1, 11, n).tolist()
+            rows = []
+            for i in range(n):
+                rows.append(_irc_line(at[i], channels[i], viewers[i], ids[32 * i : 32 * i + 32], chance[i], words[i]))
+            out.write(b"".join(rows))
+            done += n
+
+
+def _irc_line(at_ms: int, channel: int, viewer: int, hexes: str, chance: float, words: int) -> bytes:
+    name = b"viewer_%05d" % viewer
+    message_id = f"{hexes[:8]}-{hexes[8:12]}-{hexes[12:16]}-{hexes[16:20]}-{hexes[20:]}".encode()
+    head = b"@badge-info=subscriber/%d;badges=subscriber/%d,premium/1" % (viewer % 60, viewer % 60 // 3 * 3)
+    tail = b";id=%b;mod=0;room-id=%d;subscriber=1;tmi-sent-ts=%d;turbo=0;user-id=%d;user-type= " % (
+        message_id,
+        40_000_000 + channel,
+        at_ms,
+        100_000_000 + viewer * 7,
+    )
+    if chance < 0.02:
+        kind, extra = _NOTICES[viewer % len(_NOTICES)]
+        return (
+            b"%b;color=#8A2BE2;display-name=%b;emotes=;flags=;login=%b;msg-id=%b%b%b"
+            b":tmi.twitch.tv USERNOTICE #channel_%02d\r\n"
+            % (
+                head,
+                name,
+                name,
+                kind,
+                extra,
+                tail,
+                channel,
+            )
+        )
+    bits = b";bits=%d" % (1 + viewer % 500) if chance < 0.03 else b""
+    return (
+        b"%b%b;color=#8A2BE2;display-name=%b;emotes=;first-msg=0;flags=;returning-chatter=0%b"
+        b":%b!%b@%b.tmi.twitch.tv PRIVMSG #channel_%02d :%b\r\n"
+        % (head, bits, name, tail, name, name, name, channel, (b"xxxxxx " * words)[:-1])
+    )

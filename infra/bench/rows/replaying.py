@@ -1,0 +1,30 @@
+"""`twzrd replay` as a contender; used by several rows."""
+
+import re
+from pathlib import Path
+
+from infra.bench.bench import Bench
+from infra.bench.racing import ROOT, Ran, run
+
+PEPPER_HEX = "11" * 32
+
+
+def replay_rounds(
+    bench: Bench, source: Path, *, jobs: int, rounds: int | None = None, memory: bool = False
+) -> list[Ran]:
+    """The whole command a few times, each into a fresh folder; the digest is the same each time or it is an error."""
+    return [replay_once(bench, source, jobs=jobs, memory=memory) for _ in range(rounds or bench.rounds)]
+
+
+def replay_once(bench: Bench, source: Path, *, jobs: int, memory: bool = False) -> Ran:
+    """One run; its --json object is put as name=value words into the output."""
+    pepper = bench.scratch / "pepper"
+    if not pepper.exists():
+        pepper.write_text(PEPPER_HEX)
+        pepper.chmod(0o600)
+    out = bench.scratch / "replayed"
+    home = bench.cache / "home"
+    command: list[str | Path] = [ROOT / ".venv/bin/twzrd", "--home", home, "replay", source, "--out", out]
+    ran = run([*command, "--pepper-file", pepper, "--jobs", str(jobs), "--json"], memory=memory)
+    words = " ".join(f"{name}={value}" for name, value in re.findall(r'"(\w+)":\s*"?([\w.]+)"?', ran.output))
+    return Ran(ran.wall_s, ran.cpu_s, words, ran.peak_bytes)
