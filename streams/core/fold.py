@@ -49,10 +49,14 @@ class EpochFold:
     def intern(self, viewers: Sequence[tuple[str, str]]) -> NDArray[np.uint32]:
         """This fold's numbers of those pairs. Raises SchemaError on a malformed identity, then nothing changed."""
         pairs = self._pairs
-        for pair in viewers:
-            if pair not in pairs:
-                identities.check(pair[0])
-        return np.fromiter((pairs.setdefault(pair, len(pairs)) for pair in viewers), np.uint32, len(viewers))
+        numbers = list(map(pairs.get, viewers))
+        if None in numbers:
+            fresh = [pair for pair, number in zip(viewers, numbers, strict=True) if number is None]
+            identities.check_all([identity for identity, _ in fresh])
+            for pair in fresh:
+                pairs.setdefault(pair, len(pairs))
+            numbers = list(map(pairs.get, viewers))
+        return np.array(numbers, np.uint32)
 
     def add(self, events: EventColumns, numbers: NDArray[np.uint32]) -> None:
         """Append events; numbers is what intern(events.viewers) gave."""
@@ -76,25 +80,40 @@ class EpochFold:
 
 def fold(events: EventColumns, policy: Policy) -> Folded:
     """Sum up one channel's epoch under the policy (spec: Fold)."""
-    names: dict[str, int] = {}
-    viewer_of_pair = np.fromiter(
-        (names.setdefault(identity, len(names)) for identity, _ in events.viewers), np.int64, len(events.viewers)
-    )
-    left_out = np.fromiter(
-        (login in policy.excluded or name == identities.ANONYMOUS_GIFTER for name, login in events.viewers),
-        np.bool_,
-        len(events.viewers),
-    )
-    speaks = events.kind <= LAST_FOLDED_KIND
-    excluded = left_out[events.who] & speaks
-    excluded_total = int(np.count_nonzero(excluded))
-    if excluded_total or not speaks.all():
-        events = events.take(speaks & ~excluded)
-    order, duplicates, conflicts = _each_id_once(events, viewer_of_pair, list(names))
+    names, viewer_of_pair = _number_viewers(events.viewers)
+    counted = events.kind <= LAST_FOLDED_KIND
+    left_out = _left_out(events.viewers, names, policy)
+    excluded_total = 0
+    if left_out is not None:
+        excluded = left_out[events.who] & counted
+        excluded_total = int(np.count_nonzero(excluded))
+        counted &= ~excluded
+    if not counted.all():
+        events = events.take(counted)
+    order, duplicates, conflicts = _each_id_once(events, viewer_of_pair, names)
     events = events.take(order)
     stats = Stats(len(events), duplicates, conflicts, excluded_total)
     digest = blake3(events.ids.tobytes()).digest()
-    return _sum_up(events, viewer_of_pair[events.who], list(names), policy, digest, stats)
+    return _sum_up(events, viewer_of_pair[events.who], names, policy, digest, stats)
+
+
+def _number_viewers(pairs: Sequence[tuple[str, str]]) -> tuple[list[str], NDArray[np.int64]]:
+    """The identities, each once, and for every pair the number of its identity."""
+    given = [identity for identity, _ in pairs]
+    names = list(dict.fromkeys(given))
+    if len(names) == len(given):
+        return names, np.arange(len(names))
+    numbers = {name: number for number, name in enumerate(names)}
+    return names, np.array([numbers[name] for name in given], np.int64)
+
+
+def _left_out(pairs: Sequence[tuple[str, str]], names: list[str], policy: Policy) -> NDArray[np.bool_] | None:
+    """Which pairs are not folded; None, as nearly always, where all are."""
+    if policy.excluded.isdisjoint([login for _, login in pairs]) and identities.ANONYMOUS_GIFTER not in names:
+        return None
+    return np.array(
+        [login in policy.excluded or name == identities.ANONYMOUS_GIFTER for name, login in pairs], np.bool_
+    )
 
 
 def _each_id_once(
