@@ -16,6 +16,15 @@ from claim_api.errors import ApiError, database_away
 
 logger: Final = logging.getLogger("twzrd.api")
 SETTINGS: Final = {"application_name": "twzrd api", "default_transaction_read_only": "on"}
+STALE: Final = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    asyncpg.AdminShutdownError,
+)
+"""What asyncpg raises on a connection that the server has ended."""
+FAULTS: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
+"""What says that the database is away; TimeoutError is an OSError."""
 
 
 class ReadOnlyDatabase:
@@ -60,17 +69,26 @@ class ReadOnlyDatabase:
         return await self._ask(lambda connection: connection.fetchval(query, *args))
 
     async def _ask(self, question: Callable[[Any], Awaitable[Any]]) -> Any:
-        self._counters.events["queries"] += 1
         try:
             # Over the wait for a free connection, too.
-            async with asyncio.timeout(self._config.query_timeout_s), self._pool.acquire() as connection:
-                return await question(connection)
+            async with asyncio.timeout(self._config.query_timeout_s):
+                try:
+                    return await self._try(question)
+                except STALE:
+                    # A pooled connection may have died while it lay idle; questions change nothing, so ask once more.
+                    self._counters.events["queries_repeated"] += 1
+                    return await self._try(question)
         except asyncpg.UndefinedTableError as error:
             self._counters.events["query_faults"] += 1
             raise ApiError(
                 503, "not_migrated", f"the database lacks a table: {error}", "bring it up to date: twzrd db migrate"
             ) from error
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:  # TimeoutError is an OSError
+        except FAULTS as error:
             self._counters.events["query_faults"] += 1
             logger.warning("the database does not answer: %s: %s", type(error).__name__, error)
             raise database_away() from error
+
+    async def _try(self, question: Callable[[Any], Awaitable[Any]]) -> Any:
+        self._counters.events["queries"] += 1
+        async with self._pool.acquire() as connection:
+            return await question(connection)

@@ -59,6 +59,8 @@ class Hub:
         """The newest seal_id."""
         self.floor = 0
         """Every seal above it is in the list."""
+        self.started = asyncio.Event()
+        """The head is known."""
         self.grown = asyncio.Event()
         """Set, and replaced, when there is something new."""
 
@@ -68,6 +70,7 @@ class Hub:
         """Nothing that was asked before is trusted: it may be older than the first look."""
         self.head = self.floor = seal_id
         self._index.forget_all()
+        self.started.set()
         self._wake()
 
     def seals(self, seals: list[rows.Epoch]) -> None:

@@ -12,7 +12,7 @@ from claim_api.answer import API_CSP, SECURITY, Headers
 from claim_api.config import ApiConfig
 from claim_api.counters import Counters
 from claim_api.epochs import channel_name
-from claim_api.errors import ApiError, busy
+from claim_api.errors import ApiError, busy, database_away
 from claim_api.hub import Hub, seal_event
 from claim_api.index import SealIndex
 from claim_api.request import Request, whole
@@ -56,6 +56,7 @@ class Streams:
         """One stream until the client leaves or the server stops. Raises ApiError before anything was sent."""
         fields = request.query(("channel", "after"))
         channel = await self._index.channel(channel_name(fields["channel"])) if "channel" in fields else None
+        await self._started()
         cursor = self._cursor(request, fields)
         limit = self._config.bounds.stream_clients
         if self._hub.clients >= limit:
@@ -72,6 +73,14 @@ class Streams:
                 await _Stream(self, send, cursor, channel).run(receive)
         finally:
             self._hub.clients -= 1
+
+    async def _started(self) -> None:
+        """Until the newest seal is known; without it a stream would begin at the wrong place."""
+        try:
+            async with asyncio.timeout(self._config.query_timeout_s):
+                await self._hub.started.wait()
+        except TimeoutError as error:
+            raise database_away() from error
 
     def _cursor(self, request: Request, fields: dict[str, str]) -> int:
         """After which seal the stream begins: the header of a client that comes again goes before ?after=."""

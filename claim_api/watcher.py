@@ -11,16 +11,12 @@ import logging
 import time
 from typing import Any, Final, Protocol
 
-import asyncpg
-
 from claim_api.counters import Counters
-from claim_api.database import ReadOnlyDatabase
-from claim_api.errors import ApiError
+from claim_api.database import FAULTS, ReadOnlyDatabase
 from projections import read, rows
 
 logger: Final = logging.getLogger("twzrd.api")
 PAGE_SEALS: Final = 500
-FAULTS: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, ApiError)
 
 
 class Follower(Protocol):

@@ -53,13 +53,13 @@ class World:
     def __init__(self, dsn: str) -> None:
         self.dsn = dsn
         self.log = MemoryLog(1)
-        self._metrics = ProjectionMetrics(CollectorRegistry())
+        self.metrics = ProjectionMetrics(CollectorRegistry())
 
     async def apply(self, *said: SealedEpoch | Late | Closed) -> None:
         """These are said by a worker and applied by the projections."""
         await self.log.say(*said)
-        for projection in (SealedProjection(self._metrics), NamesProjection()):
-            await ProjectionRunner(self.log, projection, connector(self.dsn), self._metrics).catch_up()
+        for projection in (SealedProjection(self.metrics), NamesProjection()):
+            await ProjectionRunner(self.log, projection, connector(self.dsn), self.metrics).catch_up()
 
 
 @pytest.fixture
@@ -83,6 +83,14 @@ class Client:
         """Status, headers and body."""
         async with self.session.request(method, self.base + path, allow_redirects=False, **more) as response:
             return response.status, response.headers, await response.read()
+
+    async def until_sealed(self, epoch_start_s: int, revision: int = 0) -> None:
+        """Waits until the API has heard of that seal: when its stream says it, its index knows it."""
+        async with self.session.get(self.base + "/v1/stream?after=0") as stream:
+            async for line in stream.content:
+                wanted = (f'"epoch_start_s":{epoch_start_s},'.encode(), f'"revision":{revision},'.encode())
+                if line.startswith(b"data:") and all(one in line for one in wanted):
+                    return
 
 
 Serve = Callable[..., AbstractAsyncContextManager[Client]]

@@ -117,7 +117,7 @@ async def test_a_revision_named_is_immutable_and_the_newest_is_not(api: Any, wor
     assert (await api.raw(path))[1]["Cache-Control"] == "public, max-age=5"
 
     await world.apply(second)
-    await until_newest(api, 1)
+    await api.until_sealed(T0_S, 1)
     newest = await proof(api, f"ref={ref.hex()}")
     assert (newest.kind, newest.header.revision) == ("presence", 1)
     assert (await api.raw(path + "&revision=0"))[2] == body
@@ -132,15 +132,6 @@ async def test_a_tag_that_the_client_has_is_answered_304(api: Any, world: Any) -
         assert (status, body, headers["ETag"]) == (304, b"", first["ETag"])
         assert headers["Cache-Control"] == first["Cache-Control"]
     assert (await api.raw(path, headers={"If-None-Match": '"other"'}))[0] == 200
-
-
-async def until_newest(api: Any, revision: int, start: int = T0_S) -> None:
-    """Waits for the watcher: the stream says the seal when the index knows of it."""
-    async with api.session.get(api.base + "/v1/stream?after=0") as stream:
-        async for line in stream.content:
-            if line.startswith(b"data:") and f'"epoch_start_s":{start}'.encode() in line:
-                if f'"revision":{revision},'.encode() in line:
-                    return
 
 
 @pytest.mark.parametrize(

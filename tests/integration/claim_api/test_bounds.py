@@ -1,0 +1,139 @@
+"""Every limit refuses by name and is counted; without its database the API says so and comes back by itself."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import asyncpg
+import pytest
+
+from claim_api.config import ApiConfig, Bounds
+from claim_api.errors import ApiConfigError
+from claim_api.server import listen
+from tests.hours import CHANNEL, T0_S, sealed_hour, viewers_of
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS"])
+async def test_only_get_and_head_are_known(api: Any, method: str) -> None:
+    status, headers, _ = await api.raw("/v1/channels", method)
+    assert (status, headers["Allow"]) == (405, "GET, HEAD")
+
+
+async def test_a_body_is_refused(api: Any) -> None:
+    assert (await api.get("/v1/channels", status=413, data=b"x" * 10))["code"] == "body_too_large"
+
+    async def pieces() -> AsyncIterator[bytes]:
+        yield b"some"
+
+    assert (await api.get("/v1/channels", status=413, data=pieces()))["code"] == "body_too_large"
+
+
+async def test_a_long_path_query_or_head_is_refused(api: Any) -> None:
+    assert (await api.get("/v1/channels/" + "a" * 2000, status=414))["code"] == "target_too_long"
+    assert (await api.get("/v1/channels?after=" + "a" * 3000, status=414))["code"] == "target_too_long"
+    big = {f"X-{n}": "b" * 1000 for n in range(20)}
+    assert (await api.get("/v1/channels", status=431, headers=big))["code"] == "headers_too_large"
+    # Beyond the HTTP library's own buffer it answers by itself.
+    assert (await api.raw("/v1/channels", headers={f"X-{n}": "b" * 8000 for n in range(9)}))[0] == 431
+
+
+async def test_refusals_and_requests_are_counted(api: Any) -> None:
+    await api.get("/v1/channels?limit=0", status=400)
+    await api.get("/v1/channels")
+    _, headers, body = await api.raw("/metrics")
+    assert headers["Content-Type"].startswith("text/plain; version=0.0.4")
+    text = body.decode()
+    assert 'twzrd_api_refused_total{code="malformed"} 1.0' in text
+    assert 'twzrd_api_requests_total{route="channels",status="400"} 1.0' in text
+    assert 'twzrd_api_requests_total{route="channels",status="200"} 1.0' in text
+    assert 'twzrd_api_request_seconds_count{route="channels"} 2.0' in text
+
+
+async def test_concurrent_first_requests_build_an_epoch_once(api: Any, world: Any) -> None:
+    hour = sealed_hour(viewers_of(3000))
+    await world.apply(hour)
+    refs = [ref.tobytes().hex() for ref in hour.body.refs[:20]]
+    await asyncio.gather(*(api.get(f"/v1/epochs/{CHANNEL}/{T0_S}/proof?ref={ref}") for ref in refs))
+    assert "twzrd_api_proof_cache_builds_total 1.0" in (await api.raw("/metrics"))[2].decode()
+
+
+async def test_the_proof_cache_keeps_its_bytes_bound(serve: Any, world: Any) -> None:
+    hours = [sealed_hour(viewers_of(100), epoch_start_s=T0_S + number * 3600) for number in range(8)]
+    await world.apply(*hours)
+    async with serve(bounds=Bounds(proof_cache_bytes=100_000)) as api:
+        for hour in hours:
+            ref = hour.body.refs[0].tobytes().hex()
+            await api.get(f"/v1/epochs/{CHANNEL}/{hour.header.epoch_start_s}/proof?ref={ref}")
+        text = (await api.raw("/metrics"))[2].decode()
+    values = dict(line.split(" ") for line in text.splitlines() if line.startswith("twzrd_api_proof_cache"))
+    assert 0 < float(values["twzrd_api_proof_cache_bytes"]) <= 100_000
+    assert float(values["twzrd_api_proof_cache_evictions_total"]) > 0
+
+
+async def test_an_epoch_beyond_the_cache_is_refused_before_it_is_read(serve: Any, world: Any) -> None:
+    await world.apply(sealed_hour(viewers_of(1000)))
+    async with serve(bounds=Bounds(proof_cache_bytes=100_000)) as api:
+        error = await api.get(f"/v1/epochs/{CHANNEL}/{T0_S}/proof?ref={'ab' * 32}", status=503)
+    assert error["code"] == "epoch_too_large"
+
+
+async def test_without_a_database_the_api_starts_says_so_and_recovers(serve: Any, world: Any, pg_dsn: str) -> None:
+    hour = sealed_hour(viewers_of(5))
+    await world.apply(hour)
+    proof = f"/v1/epochs/{CHANNEL}/{T0_S}/proof?ref={hour.body.refs[0].tobytes().hex()}"
+    connection = await asyncpg.connect(pg_dsn)
+    database = await connection.fetchval("select current_database()")
+    await connection.close()
+    admin = await asyncpg.connect(pg_dsn.replace(f"/{database}?", "/template1?", 1))
+    async with serve(refresh_ms=50) as api:
+        await api.until_sealed(T0_S)
+        await api.get(proof)
+        await admin.execute(f"alter database {database} allow_connections false")
+        await admin.execute("select pg_terminate_backend(pid) from pg_stat_activity where datname = $1", database)
+        assert (await api.get("/v1/channels", status=503))["code"] == "database_away"
+        health = await api.get("/health", status=503)
+        assert health["status"] == "degraded"
+        assert "database" in health["reasons"][0]
+        # What is in memory is still proved.
+        await api.get(proof)
+        await admin.execute(f"alter database {database} allow_connections true")
+        assert (await api.get("/v1/channels"))["channels"][0]["channel"] == CHANNEL
+    await admin.close()
+
+
+async def test_a_database_without_tables_is_named_as_such(serve: Any, pg_server: str) -> None:
+    async with serve(dsn=pg_server) as api:
+        assert (await api.get("/v1/channels", status=503))["code"] == "not_migrated"
+
+
+async def test_health_tells_lag_and_age(serve: Any, world: Any) -> None:
+    await world.apply(sealed_hour(viewers_of(2)))
+
+    async def lag() -> dict[str, int]:
+        return {"sealed": 7}
+
+    async with serve(lag_records=lag, max_lag_records=7) as api:
+        health = await api.get("/health")
+        assert (health["status"], health["reasons"]) == ("ready", [])
+        assert health["projection_lag_records"] == {"sealed": 7}
+        assert health["newest_seal_age_s"] > 0
+        assert health["projections"]["sealed"] == 1
+    async with serve(lag_records=lag, max_lag_records=6, max_seal_age_s=60) as api:
+        health = await api.get("/health")
+        assert health["status"] == "degraded"
+        assert len(health["reasons"]) == 2
+
+
+async def test_a_request_that_is_not_http_gets_400(api: Any) -> None:
+    host, port = api.base.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(b"\x16\x03\x01 junk\r\n\r\n")
+    assert (await reader.readline()).startswith(b"HTTP/1.1 400")
+    writer.close()
+    assert (await api.raw("/health"))[0] == 200
+
+
+async def test_an_address_in_use_is_named(api: Any) -> None:
+    port = int(api.base.rsplit(":", 1)[1])
+    with pytest.raises(ApiConfigError, match=f"port {port}"):
+        listen(ApiConfig(dsn="", port=port))
