@@ -52,6 +52,8 @@ class Counters:
     listener_reconnects: int = 0
     empty_polls: int = 0
     """Reads woken by the poll's timer that found nothing."""
+    paced_reads: int = 0
+    """Reads that waited for more records to gather."""
     fenced: int = 0
     swallowed_errors: int = 0
     """Failures that left nothing undone: growing a segment (tried again), giving leases up at close (they expire)."""

@@ -160,6 +160,25 @@ async def test_a_notification_wakes_a_reader_of_another_process_long_before_its_
     assert reader.counters.notifications == 1
 
 
+async def test_a_reader_at_the_end_of_a_busy_partition_lets_records_gather(open_log: BoundedFactory) -> None:
+    log = await open_log(Bounds(gather_ms=400, gather_bytes=1_000))
+    await log.append(CHAT_EVENTS, [Append(0, b"k", b"0")])
+    assert len(await log.read(CHAT_EVENTS, 0, 0, wait_ms=60_000)) == 1
+    reading = asyncio.create_task(log.read(CHAT_EVENTS, 0, 1, wait_ms=60_000))
+    for n in range(1, 4):
+        await log.append(CHAT_EVENTS, [Append(0, b"k", b"%d" % n)])
+    records = await reading
+    assert log.counters.paced_reads == 1
+    assert [record.value for record in records] == [b"1", b"2", b"3"]
+    # Neither who does not wait, nor who reads elsewhere, nor who has much to catch up with is held up.
+    await log.append(CHAT_EVENTS, [Append(0, b"k", b"v" * 2_000), Append(0, b"k", b"last")])
+    assert len(await log.read(CHAT_EVENTS, 0, 4)) == 2
+    assert len(await log.read(CHAT_EVENTS, 0, 0, wait_ms=60_000)) == 6
+    assert len(await log.read(CHAT_EVENTS, 0, 4, max_records=1, wait_ms=60_000)) == 1
+    assert len(await log.read(CHAT_EVENTS, 0, 5, wait_ms=60_000)) == 1
+    assert log.counters.paced_reads == 1
+
+
 async def test_close_ends_reads_that_wait(open_log: BoundedFactory) -> None:
     log = await open_log(Bounds(poll_ms=60_000))
     waiting = asyncio.create_task(log.read(CHAT_EVENTS, 0, 0, wait_ms=60_000))
