@@ -179,7 +179,7 @@ create table viewer_logins (
     last_seen_day date not null,
     primary key (viewer_key, login)
 ) with (fillfactor = 80);
-create index on viewer_logins (login);
+create index on viewer_logins using hash (login);
 
 -- Projection "live": hours that are open. participants: tracked viewers; untracked_events: events of viewers beyond
 -- the bound of tracked ones (0: all is exact); top: [{identity, login, messages, weight_centi}, …].
