@@ -6,8 +6,8 @@ records come from the log, and from the archive where the log no longer has them
 
 import asyncio
 import threading
-from collections.abc import Iterator
-from typing import Final, Protocol
+from collections.abc import Callable, Iterator
+from typing import Final
 
 from schemas.errors import SchemaError
 from schemas.sealed import Seal, decode_record
@@ -22,12 +22,9 @@ BATCH_BYTES: Final = 4 << 20
 """What is held of the log at a time while an epoch is folded again."""
 
 
-class ArchiveReader(Protocol):
-    """Reads one channel's records back from the archive."""
-
-    def __call__(self, channel: str, partition: int, start: int, end: int) -> Iterator[tuple[int, bytes]]:
-        """(offset, value) of the channel's records of that partition with start <= offset < end, in order."""
-        ...
+ArchiveReader = Callable[[str, int, int], Iterator[tuple[int, int, bytes]]]
+"""(channel, from_ms, to_ms) -> (partition, offset, value) of the channel's records that speak of any moment in
+[from_ms, to_ms), in order of partition and offset. `partial(streams.log.archive.read_archive, root)` is one."""
 
 
 async def answer(
@@ -52,7 +49,8 @@ async def answer(
         )
     loop = asyncio.get_running_loop()
     given_up = threading.Event()
-    history = _history(log, loop, partition, request, start, first, archive, given_up)
+    length_ms = shard.sealer.schedule.epoch_length_ms
+    history = _history(log, loop, partition, request, start, first, archive, given_up, length_ms)
     try:
         sealed = await asyncio.to_thread(
             reseal, shard.sealer, request.channel, login, request.epoch_start_s, revision, history, request.offset
@@ -89,10 +87,14 @@ def _history(
     first: int,
     archive: ArchiveReader | None,
     given_up: threading.Event,
+    epoch_length_ms: int,
 ) -> Iterator[tuple[int, bytes]]:
     """Runs in the folding thread: records from the archive below `first`, then from the log, a batch at a time."""
     if start < first and archive is not None:
-        yield from archive(request.channel, partition, start, min(first, request.offset + 1))
+        start_ms = request.epoch_start_s * 1000
+        for found, offset, value in archive(request.channel, start_ms, start_ms + epoch_length_ms):
+            if found == partition and start <= offset < first:
+                yield offset, value
     offset = max(start, first)
     while offset <= request.offset:
         if given_up.is_set():
