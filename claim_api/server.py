@@ -17,7 +17,7 @@ from granian.http import HTTP1Settings
 from granian.server.embed import Server
 from prometheus_client import CollectorRegistry
 
-from claim_api.app import Api, create_app
+from claim_api.app import create_app
 from claim_api.config import ApiConfig
 from claim_api.errors import ApiConfigError
 from claim_api.health import Lag
@@ -29,10 +29,10 @@ STOP_S: Final = 5
 """How long requests under way may take when the server stops."""
 
 
-class _Server(Server):
+class GranianServer(Server):
     """Granian's embedded server on a socket that is bound already, without its own log of every start."""
 
-    def __init__(self, api: Api, listening: socket.socket) -> None:
+    def __init__(self, api: Any, listening: socket.socket) -> None:
         bounds = api.config.bounds
         super().__init__(
             api,
@@ -79,7 +79,7 @@ async def running(
     listening = listen(config)
     host, port = listening.getsockname()[:2]
     api = create_app(config, registry=registry, lag_records=lag_records)
-    server = _Server(api, listening)
+    server = GranianServer(api, listening)
     serving: asyncio.Task[Any] | None = None
     try:
         await api.start()
