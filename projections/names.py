@@ -51,5 +51,24 @@ class NamesProjection(Projection):
             logins += [body.logins[row] for row in rows.tolist()]
             first_ms += body.first_ms[rows].tolist()
             last_day += body_days[rows].tolist()
+        if len(set(keys)) < len(keys):
+            # A statement may write each row once only; merged here, because it is rare and dear in the database.
+            keys, logins, first_ms, last_day = _merged(keys, logins, first_ms, last_day)
         if keys:
             await connection.execute(sql("upsert_logins"), keys, logins, first_ms, last_day)
+
+
+def _merged(
+    keys: list[int], logins: list[str], first_ms: list[int], last_day: list[int]
+) -> tuple[list[int], list[str], list[int], list[int]]:
+    """Each (key, login) once, with its least first time and greatest last day."""
+    rows: dict[tuple[int, str], tuple[int, int]] = {}
+    for key, login, first, last in zip(keys, logins, first_ms, last_day, strict=True):
+        before = rows.get((key, login), (first, last))
+        rows[key, login] = (min(first, before[0]), max(last, before[1]))
+    return (
+        [key for key, _ in rows],
+        [login for _, login in rows],
+        [first for first, _ in rows.values()],
+        [last for _, last in rows.values()],
+    )

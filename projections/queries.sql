@@ -233,9 +233,8 @@ select pg_try_advisory_lock(hashtextextended('twzrd projection ' || $1, 0));
 
 -- name: upsert_logins
 insert into viewer_logins as v (viewer_key, login, first_seen_ms, last_seen_day)
-select n.viewer_key, n.login, min(n.first_ms), date '1970-01-01' + max(n.last_day)
+select n.viewer_key, n.login, n.first_ms, date '1970-01-01' + n.last_day
   from unnest($1::bigint[], $2::text[], $3::bigint[], $4::integer[]) as n (viewer_key, login, first_ms, last_day)
- group by n.viewer_key, n.login
  order by n.viewer_key, n.login
 on conflict (viewer_key, login) do update set
     first_seen_ms = least(v.first_seen_ms, excluded.first_seen_ms),
@@ -339,3 +338,6 @@ select a.identity, a.channel, a.channel_login, a.epoch_start_s, a.revision, a.le
   from claimable_allocations a
  where ($1::text is null or a.channel = $1) and a.epoch_start_s >= $2 and a.epoch_start_s < $3
  order by a.channel, a.epoch_start_s, a.revision, a.viewer_key;
+
+-- name: unlock
+select pg_advisory_unlock(hashtextextended('twzrd projection ' || $1, 0));

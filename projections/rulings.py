@@ -25,9 +25,7 @@ async def resume(connection: Any, projection: SealedProjection, channel: str, no
             await connection.execute(sql("lock_standing"), projection.name)
             stop = await connection.fetchrow(sql("end_stop"), channel)
             if stop is None:
-                raise ProjectionError(
-                    f"channel {channel!r} is not stopped; `twzrd status` lists those that are"
-                )
+                raise ProjectionError(f"channel {channel!r} is not stopped; `twzrd status` lists those that are")
             await connection.execute(
                 sql("insert_ruling"), channel, stop["epoch_start_s"], stop["revision"], stop["met_seal_hash"], note
             )

@@ -37,6 +37,8 @@ FIRST_PAUSE_S: Final = 0.2
 LAST_PAUSE_S: Final = 10.0
 """Pauses after a fault double from the first to the last."""
 LAG_EVERY_S: Final = 5.0
+LEAVE_S: Final = 2.0
+"""How long a leaving process waits for the database to take its lock back."""
 
 FAULTS: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, LogError, PositionMoved)
 """What a projection outlives by starting again from its stored position."""
@@ -93,7 +95,17 @@ class ProjectionRunner:
                 )
             yield connection
         finally:
-            # Not close(): it waits for a server that may be gone. The lock ends with the session either way.
+            await self._leave(connection)
+
+    async def _leave(self, connection: Any) -> None:
+        """Give the lock back at once where the server still listens; it ends with the session in any case."""
+        try:
+            if not connection.is_closed():
+                await connection.fetchval(sql("unlock"), self.projection.name, timeout=LEAVE_S)
+        except (*FAULTS, TimeoutError) as fault:
+            logger.debug("projection %s left without a word to the database: %s", self.projection.name, fault)
+        finally:
+            # Not close(): it waits for a server that may be gone.
             connection.terminate()
 
     async def _follow(self, connection: Any, ends: Mapping[int, int] | None) -> None:

@@ -7,7 +7,7 @@ create table viewer_logins (
     last_seen_day date not null,
     primary key (viewer_key, login)
 ) with (fillfactor = 80);
-create index on viewer_logins (login);
+create index on viewer_logins using hash (login);
 
 create table live_boards (
     channel text not null,

@@ -17,6 +17,7 @@ from projections.names import NamesProjection
 from projections.port import Projection
 from projections.runner import Connect, ProjectionRunner
 from projections.sealed import SealedProjection
+from projections.sql import sql
 from schemas.policy import DEFAULT_POLICY, PolicySchedule
 from schemas.sealed import Late
 from tests.seals import CHANNEL, HOUR_S, LOGIN, T0_S, MemoryLog, live_envelope, seal_of, viewers
@@ -94,6 +95,12 @@ async def whole(db: Any, projection: Projection) -> tuple[object, ...]:
     )
 
 
+async def lock_is_free(db: Any, name: str) -> None:
+    """Return when the server has noticed that the projection's session is gone."""
+    await db.fetchval("select pg_advisory_lock(hashtextextended('twzrd projection ' || $1, 0))", name)
+    await db.fetchval(sql("unlock"), name)
+
+
 @pytest.mark.parametrize("name", MAKERS)
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 async def test_a_connection_lost_at_any_statement_leaves_position_with_effect(
@@ -117,6 +124,7 @@ async def test_a_connection_lost_at_any_statement_leaves_position_with_effect(
         try:
             await ProjectionRunner(log, made, breaking, metrics).catch_up()
         except (Lost, asyncpg.InterfaceError):
+            await lock_is_free(db, name)
             applied = sum(one.next_offset for one in await read.positions(db))
             effect = dict(await made.digest(db)) != empty
             assert effect == (applied > 0), f"cut at statement {at}: offsets {applied}, effect {effect}"

@@ -17,7 +17,7 @@ from projections.runner import Connect, ProjectionRunner
 from projections.sealed import SealedProjection
 from streams.log.port import EPOCH_SEALED
 from tests.integration.projections.conftest import CatchUp
-from tests.integration.projections.test_exactly_once import MAKERS, fill
+from tests.integration.projections.test_exactly_once import MAKERS, fill, lock_is_free
 from tests.seals import CHANNEL, HOUR_S, T0_S, MemoryLog, seal_of, viewers
 
 
@@ -69,6 +69,7 @@ async def test_a_runner_at_work_waits_for_the_swap_and_loses_nothing(
     await writing
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
+    await lock_is_free(db, "sealed")
     await catch_up(SealedProjection(metrics))
     assert len(await read.viewer_epochs(db, "twitch:id:1")) == 40
     await rebuild(log, SealedProjection(metrics_of_its_own()), connect, metrics_of_its_own())
