@@ -1,6 +1,5 @@
 """Commands on what is there: db, export, log, reseal, status, dev."""
 
-import asyncio
 import sys
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import click
 
 from infra import compose
 from infra.cli.output import harmless, json_option, print_json, print_rows
+from infra.looping import run
 from infra.settings import Settings
 from schemas import identity as identities
 from schemas.streams import CHAT_EVENTS, EPOCH_SEALED, STREAMS
@@ -25,7 +25,7 @@ def migrate(settings: Settings) -> None:
     from infra import databases
 
     with compose.database(settings) as dsn:
-        ran = asyncio.run(databases.migrate(dsn))
+        ran = run(databases.migrate(dsn))
     click.echo("\n".join(f"ran {name}" for name in ran) or "up to date")
 
 
@@ -37,7 +37,7 @@ def status(settings: Settings, as_json: bool) -> None:
     from infra import databases
 
     with compose.database(settings) as dsn:
-        rows = asyncio.run(databases.status(dsn))
+        rows = run(databases.status(dsn))
     print_rows(("house", "file", "applied"), rows, as_json=as_json)
 
 
@@ -55,7 +55,7 @@ def export(settings: Settings, what: str, form: str, out: Path | None, channel: 
 
     if form == "parquet" and out is None:
         raise click.UsageError("parquet cannot go to standard output; give --out FILE")
-    count = asyncio.run(exporting.run(settings, what, form, out, channel))
+    count = run(exporting.run(settings, what, form, out, channel))
     click.echo(f"{count:,} rows", err=True)
 
 
@@ -74,14 +74,14 @@ def cat(settings: Settings, stream: str, partition: int | None, start: int, limi
     """Print records as JSON lines."""
     from infra.catting import record_json
 
-    async def run() -> None:
+    async def main() -> None:
         async with compose.open_log(settings) as opened:
             wanted = range(await opened.partitions(stream)) if partition is None else [partition]
             for one in wanted:
                 for record in await opened.read(stream, one, start, max_records=limit):
                     print_json(record_json(stream, one, record))
 
-    asyncio.run(run())
+    run(main())
 
 
 @log.command()
@@ -90,7 +90,7 @@ def cat(settings: Settings, stream: str, partition: int | None, start: int, limi
 def spans(settings: Settings, as_json: bool) -> None:
     """First and next offset of every partition."""
 
-    async def run() -> list[dict[str, object]]:
+    async def main() -> list[dict[str, object]]:
         rows: list[dict[str, object]] = []
         async with compose.open_log(settings) as opened:
             for stream in (CHAT_EVENTS, EPOCH_SEALED, "control", "dead"):
@@ -99,7 +99,7 @@ def spans(settings: Settings, as_json: bool) -> None:
                     rows.append({"stream": stream, "partition": one, "first": first, "next": end})
         return rows
 
-    print_rows(("stream", "partition", "first", "next"), asyncio.run(run()), as_json=as_json)
+    print_rows(("stream", "partition", "first", "next"), run(main()), as_json=as_json)
 
 
 @click.command()
@@ -111,7 +111,7 @@ def reseal(settings: Settings, channel: str, epoch: int) -> None:
     from infra import databases
     from streams.runner.resealer import request_reseal
 
-    async def run() -> tuple[int, int]:
+    async def main() -> tuple[int, int]:
         identity = channel
         if not channel.startswith((identities.ID_PREFIX, identities.LOGIN_PREFIX)):
             with compose.database(settings) as dsn:
@@ -120,7 +120,7 @@ def reseal(settings: Settings, channel: str, epoch: int) -> None:
         async with compose.open_log(settings) as opened:
             return await request_reseal(opened, identity, epoch, length_s)
 
-    partition, offset = asyncio.run(run())
+    partition, offset = run(main())
     click.echo(f"asked at {CHAT_EVENTS} partition {partition} offset {offset}")
 
 
@@ -161,7 +161,7 @@ def overall(settings: Settings, as_json: bool) -> None:
     from infra import databases
 
     with compose.database(settings) as dsn:
-        facts = asyncio.run(databases.overall(dsn))
+        facts = run(databases.overall(dsn))
     if as_json:
         print_json(facts)
         return

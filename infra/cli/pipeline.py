@@ -1,6 +1,5 @@
 """Commands that run the pipeline: load, work, project, archive, serve, up, demo."""
 
-import asyncio
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from infra import compose
 from infra.cli.offline import reading_options
 from infra.cli.output import harmless, json_option, print_json
+from infra.looping import run
 from infra.settings import Settings
 from streams.collect.files.formats import ReadOptions
 from streams.replay.reading import size_of
@@ -53,12 +53,12 @@ def load(
             tasks[source] = bar.add_task(harmless(Path(source).name), total=size_of(source), lines=0)
         bar.update(tasks[source], completed=taken, lines=lines)
 
-    async def run() -> Loaded:
+    async def main() -> Loaded:
         async with compose.open_log(settings) as log:
             return await Loader(log, ReadOptions(form, channel, tz), jobs, progress).load(files, end=not no_end)
 
     with bar:
-        done = asyncio.run(run())
+        done = run(main())
     counts = {
         "lines": done.tally.lines,
         "events": done.tally.events,
@@ -90,7 +90,7 @@ def work(settings: Settings, instance: str | None, web_port: int) -> None:
     if settings.log == "kafka" and settings.engine == "faust":
         working.run_faust(settings, instance, web_port or None)
     else:
-        asyncio.run(working.run_loop(settings, instance))
+        run(working.run_loop(settings, instance))
 
 
 @click.command()
@@ -101,7 +101,7 @@ def project(settings: Settings, rebuild: str | None, once: bool) -> None:
     """The projections: what the log says, as tables in Postgres."""
     from infra import projecting
 
-    asyncio.run(projecting.rebuild(settings, rebuild) if rebuild else projecting.run(settings, once=once))
+    run(projecting.rebuild(settings, rebuild) if rebuild else projecting.run(settings, once=once))
 
 
 @click.command()
@@ -111,7 +111,7 @@ def archive(settings: Settings, once: bool) -> None:
     """The archiver: chat.events as Parquet per channel and day, the long-term record."""
     from infra import archiving
 
-    asyncio.run(archiving.run(settings, once=once))
+    run(archiving.run(settings, once=once))
 
 
 @click.command()
@@ -122,7 +122,7 @@ def serve(settings: Settings, host: str | None, port: int | None) -> None:
     """The HTTP API over the read models."""
     from infra import serving
 
-    asyncio.run(serving.run(settings, host or settings.api_host, settings.api_port if port is None else port))
+    run(serving.run(settings, host or settings.api_host, settings.api_port if port is None else port))
 
 
 @click.command()
@@ -132,7 +132,7 @@ def up(settings: Settings, port: int | None) -> None:
     """Everything for one machine in one process group: worker, projections, archiver, API."""
     from infra.supervisor import run_up
 
-    sys.exit(asyncio.run(run_up(settings, port)))
+    sys.exit(run(run_up(settings, port)))
 
 
 @click.command()
@@ -145,7 +145,7 @@ def demo(settings: Settings, once: bool, channels: int, hours: int, port: int | 
     """Simulated chat through the whole pipeline: sealed epochs, a proof over HTTP, URLs to look at."""
     from infra.demo import run_demo
 
-    sys.exit(asyncio.run(run_demo(settings, once=once, channels=channels, hours=hours, port=port)))
+    sys.exit(run(run_demo(settings, once=once, channels=channels, hours=hours, port=port)))
 
 
 COMMANDS = (load, work, project, archive, serve, up, demo)
