@@ -64,7 +64,7 @@ class _Held:
         self.writing = asyncio.create_task(outbox.run(), name=f"outbox {shard.partition}")
         self.committed = committed
         self.sought: int | None = None
-        """The offset the guard has just sought to: what comes next shows whether records are missing or never were."""
+        """The offset sought to last; None once a record was folded."""
 
 
 class DirectRunner(ConsumerRebalanceListener):  # type: ignore[misc]
@@ -227,13 +227,11 @@ class DirectRunner(ConsumerRebalanceListener):  # type: ignore[misc]
         return True
 
     async def _guard(self, place: TopicPartition, held: _Held, offset: int) -> bool:
-        """A record came that is not `next`. Back to `next`; where the broker, asked for `next`, answers with a later
-        one, no record lies between (its own markers) and the shard may pass. True: the record may be folded."""
+        """A record came that is not `next`: back to `next`. Where a later one comes even so, the log is asked by
+        another consumer whether anything lies between (Kafka's own markers take offsets, too); only then the shard
+        may pass over them. True: the record may be folded."""
         following = held.shard.next
-        if offset > following and held.sought == following:
-            first, _ = await self._log.span(CHAT_EVENTS, place.partition)
-            if following < first:
-                raise PositionLost(CHAT_EVENTS, place.partition, following, first)
+        if offset > following and held.sought == following and await self._gap_ends(place.partition, following, offset):
             if self._held.get(place.partition) is not held or place.partition in self._starting:
                 return False
             self._metrics.counters.gap_skips_total += 1
@@ -244,6 +242,14 @@ class DirectRunner(ConsumerRebalanceListener):  # type: ignore[misc]
             self._consumer.seek(place, following)
             held.sought = following
         return False
+
+    async def _gap_ends(self, partition: int, following: int, offset: int) -> bool:
+        """Whether the first record at or after `following` is that at `offset`."""
+        first, _ = await self._log.span(CHAT_EVENTS, partition)
+        if following < first:
+            raise PositionLost(CHAT_EVENTS, partition, following, first)
+        found = await self._log.read(CHAT_EVENTS, partition, following, max_records=1, wait_ms=1000)
+        return bool(found) and found[0].offset == offset
 
     def _raise_failures(self) -> None:
         for held in self._held.values():

@@ -3,14 +3,18 @@
 import asyncio
 import random
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
+from infra.kafka import DevKafka
 from schemas.streams import CHAT_EVENTS
 from streams.log.kafka import KafkaLog, KafkaSettings
-from streams.runner.kafka import DirectSettings, run_direct
+from streams.runner.driver import PositionLost
+from streams.runner.kafka import DirectRunner, DirectSettings, run_direct
 from streams.runner.metrics import RunnerMetrics
 from tests.generators import random_log
 from tests.integration.streams.runner.expected import PEPPER, SCHEDULE, expected, found
@@ -116,3 +120,88 @@ async def test_a_worker_stopped_past_its_session_and_continued_says_no_other_sea
         assert said.once() == wanted.once()
     finally:
         workers.end()
+
+
+async def test_records_that_are_not_next_are_never_folded(log: KafkaLog, seed: int) -> None:
+    """The consumer is pushed off its place again and again, as Faust's recovery or a late fetch would."""
+    await load(log, list(random_log(seed)))
+    rng, metrics, stop = random.Random(seed), RunnerMetrics(), asyncio.Event()
+    runner = DirectRunner(
+        log,
+        SCHEDULE,
+        PEPPER,
+        settings=DirectSettings(session_timeout_ms=6_000, max_poll_records=40),
+        archive=None,
+        metrics=metrics,
+    )
+    task = asyncio.create_task(runner.run(stop))
+    working = asyncio.create_task(caught_up(log, metrics))
+    while not working.done():
+        await asyncio.sleep(0.01)
+        for partition, shard in metrics.shards.items():
+            if rng.random() < 0.3:
+                place = TopicPartition(log.settings.topic(CHAT_EVENTS), partition)
+                runner._consumer.seek(place, max(0, shard.next + rng.randint(-20, 20)))
+    await working
+    stop.set()
+    await task
+    assert metrics.counters.guard_seeks_total > 0
+    assert (await found(log)).once() == (await expected(log)).once()
+
+
+async def test_offsets_that_hold_kafkas_own_markers_are_passed_over(log: KafkaLog, seed: int) -> None:
+    producer = AIOKafkaProducer(bootstrap_servers=log.settings.servers, transactional_id=log.settings.prefix)
+    await producer.start()
+    topic = log.settings.topic(CHAT_EVENTS)
+    records = list(random_log(seed, channels=3, hours=3))
+    for start in range(0, len(records), 20):  # each transaction ends with a marker that takes an offset
+        async with producer.transaction():
+            for key, value in records[start : start + 20]:
+                await producer.send(topic, value, key)
+    await producer.stop()
+    metrics, stop = RunnerMetrics(), asyncio.Event()
+    task = asyncio.create_task(run_direct(log, SCHEDULE, PEPPER, settings=QUICK, stop=stop, metrics=metrics))
+    wanted, said = await settled(log)
+    assert said == wanted and wanted.seals
+    assert metrics.counters.gap_skips_total > 0
+    stop.set()
+    await task
+
+
+async def test_a_log_trimmed_below_the_committed_offset_is_refused(log: KafkaLog, seed: int) -> None:
+    await load(log, list(random_log(seed, channels=3, hours=3)))
+    admin = AIOKafkaAdminClient(bootstrap_servers=log.settings.servers)
+    await admin.start()
+    for partition in range(PARTITIONS):
+        _, end = await log.span(CHAT_EVENTS, partition)
+        if end > 20:
+            await log.commit("work", CHAT_EVENTS, partition, 10)
+            place = TopicPartition(log.settings.topic(CHAT_EVENTS), partition)
+            await admin.delete_records({place: RecordsToDelete(20)})
+    await admin.close()
+    with pytest.raises(PositionLost, match="trimmed too early"):
+        await run_direct(log, SCHEDULE, PEPPER, settings=QUICK)
+
+
+async def test_a_broker_killed_and_started_again_loses_nothing(
+    kafka_broker_private: Callable[[], DevKafka], seed: int
+) -> None:
+    broker = kafka_broker_private()
+    rng = random.Random(seed)
+    log = KafkaLog(KafkaSettings(broker.start(), partitions=PARTITIONS))
+    await log.open()
+    records = list(random_log(seed))
+    await load(log, records[:600])
+    metrics, stop = RunnerMetrics(), asyncio.Event()
+    task = asyncio.create_task(run_direct(log, SCHEDULE, PEPPER, settings=QUICK, stop=stop, metrics=metrics))
+    loading = asyncio.create_task(load_slowly(log, records[600:], rng, over_s=5.0))
+    await asyncio.sleep(rng.uniform(1.0, 4.0))
+    await asyncio.to_thread(broker.kill)
+    await asyncio.sleep(rng.uniform(0.5, 3.0))
+    await asyncio.to_thread(broker.start)
+    await loading
+    wanted, said = await settled(log, within_s=120)
+    assert said.once() == wanted.once()
+    stop.set()
+    await task
+    await log.close()
