@@ -1,6 +1,7 @@
 """The runner on Postgres: the same seals as a shard fed directly, whatever happens to its workers."""
 
 import asyncio
+import os
 import random
 import signal
 import time
@@ -10,8 +11,11 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
+from infra.postgres import EmbeddedPostgres
 from schemas.streams import CHAT_EVENTS
+from streams.log.port import LogError
 from streams.log.postgres import PostgresLog
+from streams.runner.driver import PositionLost
 from streams.runner.metrics import RunnerMetrics
 from streams.runner.postgres import Limits, run_postgres
 from tests.generators import random_log
@@ -138,5 +142,62 @@ async def test_metrics_show_where_each_partition_stands(log: PostgresLog, seed: 
         assert f'twzrd_shard_next{{partition="{partition}"}} {float(shard.next)}' in shown
         assert f'twzrd_shard_sealed_total{{partition="{partition}"}}' in shown
         assert metrics.status()[partition].lag_records == 0
+    stop.set()
+    await task
+
+
+async def test_a_database_killed_and_started_again_loses_and_repeats_nothing(tmp_path: Path, seed: int) -> None:
+    rng = random.Random(seed)
+    server = EmbeddedPostgres(tmp_path / "pg")
+    log = PostgresLog(server.start(), partitions=PARTITIONS)
+    await log.open()
+    metrics, stop = RunnerMetrics(), asyncio.Event()
+    task = asyncio.create_task(run_postgres(log, SCHEDULE, PEPPER, worker="one", stop=stop, metrics=metrics))
+    try:
+        records = list(random_log(seed))
+        for start in range(0, len(records), 20):
+            while True:
+                try:
+                    await load(log, records[start : start + 20])
+                    break
+                except LogError:
+                    await asyncio.to_thread(server.start)
+            if rng.random() < 0.06:
+                pid = server.running_pid()
+                assert pid is not None
+                os.kill(pid, signal.SIGKILL)
+        await asyncio.to_thread(server.start)
+        wanted, said = await settled(log)
+        assert said == wanted
+        assert metrics.counters.log_lost_total > 0
+        stop.set()
+        await task
+    finally:
+        await log.close()
+        server.stop()
+        server.destroy()
+
+
+async def test_a_log_trimmed_below_the_stored_position_is_refused(log: PostgresLog, seed: int) -> None:
+    await load(log, list(random_log(seed, channels=8, hours=3)))
+    for partition in range(PARTITIONS):
+        await log.commit("work", CHAT_EVENTS, partition, 20)
+        await log.trim(CHAT_EVENTS, partition, 20)
+        await log.commit("work", CHAT_EVENTS, partition, 10)
+    with pytest.raises(PositionLost, match="trimmed too early"):
+        await run_postgres(log, SCHEDULE, PEPPER, worker="one", limits=Limits(lease_interval_s=0.1))
+
+
+async def test_a_transaction_too_large_is_cut_and_still_exact(log: PostgresLog, seed: int) -> None:
+    await load(log, list(random_log(seed)))
+    metrics, stop = RunnerMetrics(), asyncio.Event()
+    task = asyncio.create_task(
+        run_postgres(
+            log, SCHEDULE, PEPPER, worker="one", stop=stop, metrics=metrics, limits=Limits(transaction_bytes=1)
+        )
+    )
+    wanted, said = await settled(log)
+    assert said == wanted
+    assert metrics.counters.transactions_total >= metrics.counters.outputs_total
     stop.set()
     await task
