@@ -14,9 +14,11 @@ from infra.bench.racing import ContenderFailed, module, run
 
 SIMPLE_SHA256: Final = "2dd3f1c9"
 SEED: Final = 20261122
-IRC_CHANNELS: Final = 20
-IRC_VIEWERS: Final = 60_000
-IRC_HOURS: Final = 12
+IRC_CHANNELS: Final = 50
+IRC_VIEWERS: Final = 100_000
+START_MS: Final = 1_760_000_400_000
+LINE_MS: Final = 86.4
+"""A million lines a day."""
 
 
 def simple_events(bench: Bench) -> Path:
@@ -34,8 +36,10 @@ def simple_events(bench: Bench) -> Path:
 
 
 def irc_lines(bench: Bench, lines: int) -> Path:
-    """Tagged IRC lines, 20 channels over 12 h: PRIVMSG with all of Twitch's tags, 1 % cheers, 2 % of subs, gifts and
-    others, neighbours out of order by up to 400 ms, about 375 bytes a line as in real captures."""
+    """Tagged IRC lines distributed as the simple fold's events are (50 channels and 100,000 viewers by Zipf, half as
+    many participations as lines, which is far more than in real captures), a day for each million: PRIVMSG with all of
+    Twitch's tags, 1 % cheers, 2 % subs, gifts, raids and others, neighbours out of order by up to 400 ms, about 370
+    bytes a line as in real captures."""
     return _made(bench, bench.cache / f"chat-{lines}.irc", lambda path: _write_irc(path, lines))
 
 
@@ -46,6 +50,15 @@ def archive(bench: Bench) -> Path:
         run(module("infra.bench.work.make_archive", simple_events(bench), path))
 
     return _made(bench, bench.cache / "archive-1m", make)
+
+
+def live_log(bench: Bench, events: int, *, channels: int = 50, hours: int, viewers: int = 100_000) -> Path:
+    """Records of chat.events as live collectors send them; see work/make_log.py."""
+
+    def make(path: Path) -> None:
+        run(module("infra.bench.work.make_log", *map(str, (events, channels, hours, viewers)), path))
+
+    return _made(bench, bench.cache / f"log-{events}-{channels}-{hours}-{viewers}.msgpack", make)
 
 
 def _made(bench: Bench, path: Path, make: Callable[[Path], None]) -> Path:
@@ -68,27 +81,23 @@ _NOTICES: Final = (
 
 def _write_irc(path: Path, lines: int) -> None:
     rng = np.random.default_rng(SEED)
-    start_ms = 1_760_000_400_000
-    length_ms = IRC_HOURS * 3_600_000
+    channel_cdf = np.cumsum(1 / np.arange(1, IRC_CHANNELS + 1))
+    viewer_cdf = np.cumsum(1 / np.arange(1, IRC_VIEWERS + 1) ** 1.05)
+    viewer_of_rank = rng.permutation(IRC_VIEWERS)
     with path.open("wb") as out:
-        done = 0
-        while done < lines:
-            n = min(100_000, lines - done)
-            at = start_ms + length_ms * done // lines + np.sort(rng.integers(0, max(1, length_ms * n // lines), n))
-            at = (at - rng.integers(0, 400, n)).tolist()
-            channels = (IRC_CHANNELS * rng.random(n) ** 2).astype(int).tolist()
-            viewers = (IRC_VIEWERS * rng.random(n) ** 3).astype(int).tolist()
-            ids = rng.bytes(16 * n).hex()
-            chance = rng.random(n).tolist()
-            words = rng.integers(1, 11, n).tolist()
-            rows = []
-            for i in range(n):
-                rows.append(_irc_line(at[i], channels[i], viewers[i], ids[32 * i : 32 * i + 32], chance[i], words[i]))
-            out.write(b"".join(rows))
-            done += n
+        for first in range(0, lines, 100_000):
+            n = min(100_000, lines - first)
+            start_ms, end_ms = (START_MS + int(LINE_MS * at) for at in (first, first + n))
+            at = np.sort(rng.integers(start_ms, end_ms, n)) + rng.integers(0, 400, n)
+            channels = np.searchsorted(channel_cdf, rng.random(n) * channel_cdf[-1]).tolist()
+            viewers = viewer_of_rank[np.searchsorted(viewer_cdf, rng.random(n) * viewer_cdf[-1])].tolist()
+            ids, chance, words = rng.bytes(16 * n).hex(), rng.random(n).tolist(), rng.integers(1, 11, n).tolist()
+            rows = zip(at.tolist(), channels, viewers, chance, words, strict=True)
+            for i, row in enumerate(rows):
+                out.write(_irc_line(*row, ids[32 * i : 32 * i + 32]))
 
 
-def _irc_line(at_ms: int, channel: int, viewer: int, hexes: str, chance: float, words: int) -> bytes:
+def _irc_line(at_ms: int, channel: int, viewer: int, chance: float, words: int, hexes: str) -> bytes:
     name = b"viewer_%05d" % viewer
     message_id = f"{hexes[:8]}-{hexes[8:12]}-{hexes[12:16]}-{hexes[16:20]}-{hexes[20:]}".encode()
     head = b"@badge-info=subscriber/%d;badges=subscriber/%d,premium/1" % (viewer % 60, viewer % 60 // 3 * 3)

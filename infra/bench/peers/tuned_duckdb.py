@@ -12,6 +12,7 @@ T0 = time.perf_counter()
 
 import duckdb  # noqa: E402
 import numpy as np  # noqa: E402
+
 from infra.bench.peers.two_hashers import fold, report, roots  # noqa: E402
 
 USER_BITS, WEIGHT_BITS = 28, 6

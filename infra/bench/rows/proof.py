@@ -1,0 +1,136 @@
+"""GET proof over HTTP: an epoch of 20,000 leaves, wrk with 32 connections on the same cores; and the first, cold."""
+
+import asyncio
+import json
+import random
+import re
+import shutil
+import socket
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Final
+
+from infra.bench import inputs, servers
+from infra.bench.bench import Bench
+from infra.bench.racing import ContenderFailed, median, module, run
+from infra.bench.sealed import seal_into
+from infra.bench.table import Line, figure
+from infra.bench.work.make_log import START_MS
+
+NAME: Final = "proof"
+WORK: Final = "GET proof, epoch of 20,000 leaves"
+TARGET: Final = "10 k requests/s, p99 under 10 ms; cold under 15 ms"
+LEAVES: Final = 20_000
+CONNECTIONS: Final = 32
+SECONDS: Final = 6
+ASKED_REFS: Final = 4_000
+SCRIPT: Final = """
+local refs = {}
+for line in io.lines("%s") do refs[#refs + 1] = line end
+local at = 0
+request = function()
+  at = at %% #refs + 1
+  return wrk.format("GET", "%s?ref=" .. refs[at])
+end
+"""
+
+
+def measure(bench: Bench) -> list[Line]:
+    """Each round a new server: its first proof is the cold one, then wrk asks for a different viewer each time."""
+    if shutil.which("wrk") is None:
+        raise ContenderFailed("wrk is not installed; on Debian and Ubuntu: apt-get install wrk")
+    records = inputs.live_log(bench, LEAVES, channels=1, hours=1, viewers=LEAVES)
+    rates, slowest_ms, cold_ms = [], [], []
+    with servers.postgres(bench, "proof-row") as dsn:
+        database = asyncio.run(servers.fresh_database(dsn, "proofs"))
+        seal_into(bench, database, records)
+        run(module("infra.bench.work.project", database))
+        refs = run(module("infra.bench.work.some_refs", database)).output.split()
+        if len(refs) != LEAVES:
+            raise ContenderFailed(f"the epoch has {len(refs)} leaves, not {LEAVES}")
+        asked = random.Random(1).sample(refs, ASKED_REFS)
+        for _ in range(bench.rounds):
+            cold, rate, p99 = _round(bench, database, asked)
+            cold_ms.append(cold)
+            rates.append(rate)
+            slowest_ms.append(p99)
+    rate, p99_ms = median(rates), median(slowest_ms)
+    return [
+        Line(
+            f"{WORK}, warm, wrk with {CONNECTIONS} connections",
+            figure(rate, "requests/s"),
+            figure(1e4, "requests/s"),
+            rate >= 1e4,
+            spread=f"{figure(min(rates), '').strip()} .. {figure(max(rates), '').strip()}",
+        ),
+        Line(
+            f"{WORK}, warm, p99",
+            f"{p99_ms:.2f} ms",
+            "under 10 ms",
+            p99_ms < 10,
+            spread=f"{min(slowest_ms):.2f} .. {max(slowest_ms):.2f}",
+        ),
+        Line(
+            f"{WORK}, cold",
+            f"{median(cold_ms):.1f} ms",
+            "under 15 ms",
+            median(cold_ms) < 15,
+            spread=f"{min(cold_ms):.1f} .. {max(cold_ms):.1f}",
+            note="a new server's first proof: looked up, decoded, tree built, answered",
+        ),
+    ]
+
+
+def _round(bench: Bench, dsn: str, refs: list[str]) -> tuple[float, float, float]:
+    """(cold ms, requests/s, p99 ms)."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    home = bench.scratch / "home-proof"
+    environ = {"TWZRD_DATABASE_URL": dsn, "TWZRD_PEPPER_FILE": str(_pepper(bench))}
+    with servers.process(bench, ["-m", "infra.cli", "--home", home, "serve", "--port", str(port)], environ):
+        base = f"http://127.0.0.1:{port}"
+        _until_up(f"{base}/health")
+        path = f"/v1/epochs/channel_00/{START_MS // 1000}/proof"
+        start_s = time.perf_counter()
+        with urllib.request.urlopen(f"{base}{path}?ref={refs[0]}", timeout=10) as answer:
+            bundle = json.load(answer)
+        cold_ms = (time.perf_counter() - start_s) * 1000
+        if bundle["kind"] != "presence":
+            raise ContenderFailed(f"the first proof is one of {bundle['kind']}")
+        listed, script = bench.scratch / "refs.txt", bench.scratch / "proof.lua"
+        listed.write_text("\n".join(refs) + "\n")
+        script.write_text(SCRIPT % (listed, path))
+        command: list[str | Path] = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{SECONDS}s", "--latency", "-s", script, base]
+        said = run(command).output
+    if "Non-2xx" in said or "Socket errors" in said:
+        raise ContenderFailed(f"wrk saw errors: {said}")
+    rate = re.search(r"Requests/sec:\s+([\d.]+)", said)
+    p99 = re.search(r"99%\s+([\d.]+)(us|ms|s)", said)
+    if rate is None or p99 is None:
+        raise ContenderFailed(f"wrk's answer cannot be read: {said}")
+    return cold_ms, float(rate[1]), float(p99[1]) * {"us": 1e-3, "ms": 1.0, "s": 1e3}[p99[2]]
+
+
+def _pepper(bench: Bench) -> Path:
+    path = bench.scratch / "pepper"
+    if not path.exists():
+        path.write_text("11" * 32)
+        path.chmod(0o600)
+    return path
+
+
+def _until_up(url: str) -> None:
+    deadline_s = time.monotonic() + 30
+    while True:
+        try:
+            urllib.request.urlopen(url, timeout=5).close()
+            return
+        except urllib.error.HTTPError:
+            return  # it answers; health may say degraded
+        except (urllib.error.URLError, OSError) as error:
+            if time.monotonic() > deadline_s:
+                raise ContenderFailed(f"{url} did not answer within 30 s: {error}") from error
+            time.sleep(0.05)
