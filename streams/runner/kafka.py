@@ -21,6 +21,7 @@ from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 from schemas.policy import PolicySchedule
 from streams.core.shard import Shard
 from streams.log.kafka import KafkaLog
+from streams.log.kafka.stopping import stop_consumer
 from streams.log.port import CHAT_EVENTS, LogError
 from streams.runner.backoff import Backoff
 from streams.runner.driver import PositionLost, load_resume
@@ -298,7 +299,7 @@ class DirectRunner(ConsumerRebalanceListener):  # type: ignore[misc]
                 await self._commit()
         for partition in list(self._held):
             self._drop(partition)
-        await self._consumer.stop()
+        await stop_consumer(self._consumer)
 
 
 async def run_direct(

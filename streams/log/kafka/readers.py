@@ -12,6 +12,7 @@ from typing import Any, Final
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
+from streams.log.kafka.stopping import stop_consumer
 from streams.log.kafka.topics import KafkaSettings, describe
 from streams.log.port import LogError, LogRecord
 
@@ -56,7 +57,7 @@ class Reader:
 
     async def stop(self) -> None:
         """Disconnect."""
-        await self._consumer.stop()
+        await stop_consumer(self._consumer)
 
     async def read(
         self, start: int, max_records: int, max_bytes: int, wait_ms: int, meta: AIOKafkaConsumer
@@ -191,7 +192,7 @@ class ReaderPool:
         for reader in readers:
             await reader.stop()
         if meta is not None:
-            await meta.stop()
+            await stop_consumer(meta)
 
     def _take(self, partition: TopicPartition, start: int) -> tuple[Reader, list[Reader]]:
         """A free reader, made busy, and those to be closed: the one that stands at start, else a new one while there
@@ -223,7 +224,7 @@ class ReaderPool:
                     async with asyncio.timeout(self._settings.request_timeout_ms / 1000):
                         await meta.start()
                 except BaseException:
-                    await meta.stop()
+                    await stop_consumer(meta)
                     raise
                 self._meta = meta
             return self._meta
