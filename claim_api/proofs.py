@@ -36,13 +36,16 @@ class ProofPages:
         fields = request.query(FIELDS)
         if ("ref" in fields) == ("viewer" in fields):
             raise ApiError(400, "malformed", "the query names neither ref nor viewer, or both", "give one of them")
-        name, start_s, revision = channel_name(name), epoch_start(start), revision_of(fields)
+        start_s, revision = epoch_start(start), revision_of(fields)
         if "viewer" in fields:
             request.check_operator(self._operator_key)
             viewer = channel_name(fields["viewer"])
-            return await self._viewer_proof(await self._index.epoch(name, start_s, revision), viewer)
+            return await self._viewer_proof(await self._index.epoch(channel_name(name), start_s, revision), viewer)
         ref = hex32("ref", fields["ref"])
-        epoch = self._index.peek(name, start_s, revision) or await self._index.epoch(name, start_s, revision)
+        # A name that the index knows has been checked before.
+        epoch = self._index.peek(name, start_s, revision)
+        if epoch is None:
+            epoch = await self._index.epoch(channel_name(name), start_s, revision)
         tree = self._trees.peek(epoch) or await self._trees.provable(epoch)
         etag = f'"{epoch.seal_hash.hex()}-proof-{fields["ref"]}"'.encode()
         return tagged(tree.prove_json(ref), etag, cache_of(revision))

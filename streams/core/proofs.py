@@ -16,8 +16,12 @@ from streams.core.merkle import Tree
 
 REF = slice(16, 48)
 """Where a leaf preimage bears its viewer_ref (docs/spec.md, leaf preimage)."""
+LOWER_LEVELS = 5
+"""Levels of the tree whose steps `prove_json` writes anew each time; the text of those above is kept."""
 _REF_OBJECT_BYTES = 73
 """What one 32-byte `bytes` and its place in a list take."""
+_STEP_TEXT_BYTES = 67
+"""One step of a path as JSON text."""
 
 
 class ProvableEpoch:
@@ -26,7 +30,7 @@ class ProvableEpoch:
     Immutable after it is made, so threads and tasks may share it.
     """
 
-    __slots__ = ("_leaves", "_levels", "_policy", "_refs", "_tail", "header", "tree")
+    __slots__ = ("_leaves", "_levels", "_policy", "_refs", "_tail", "_upper", "header", "tree")
 
     def __init__(self, header: bytes, policy: bytes, preimages: NDArray[np.uint8]) -> None:
         """header: canonical bytes; policy: its canonical JSON; preimages: (n, 96) u8 in index order."""
@@ -36,6 +40,8 @@ class ProvableEpoch:
         # Flat views: a slice is a leaf or a node, without numpy's cost for each row taken.
         self._levels = [(level.reshape(-1).data.cast("B"), len(level)) for level in self.tree._levels[:-1]]
         self._leaves = np.ascontiguousarray(preimages).reshape(-1).data.cast("B")
+        # The upper part of a path is the same for 2**LOWER_LEVELS leaves; filled as asked for, the same by any thread.
+        self._upper: dict[int, str] = {}
         # Void keeps trailing zero bytes, which numpy's S type would drop.
         refs = np.ascontiguousarray(preimages[:, REF]).view("V32").ravel()
         self._refs: list[bytes] = refs.tolist()
@@ -43,10 +49,11 @@ class ProvableEpoch:
 
     @property
     def nbytes(self) -> int:
-        """What it holds in memory, in bytes."""
-        return (
-            self._leaves.nbytes + len(self._refs) * _REF_OBJECT_BYTES + self.tree.nbytes + 8 * (len(self._tail) + 500)
-        )
+        """What it holds in memory, in bytes, with all that it may come to keep."""
+        size = len(self._refs)
+        upper_texts = (size >> LOWER_LEVELS) + 1
+        upper_bytes = upper_texts * (200 + _STEP_TEXT_BYTES * max(0, len(self._levels) - LOWER_LEVELS))
+        return self._leaves.nbytes + size * _REF_OBJECT_BYTES + self.tree.nbytes + upper_bytes + 2 * len(self._tail)
 
     @property
     def leaves(self) -> memoryview:
@@ -105,14 +112,21 @@ class ProvableEpoch:
         return Neighbour(leaf=self._leaf(index).hex(), path=[step.hex() for step in self.tree.path(index)])
 
     def _leaf_json(self, index: int) -> str:
-        leaf, steps = self._leaf(index).hex(), []
-        for level, size in self._levels:
+        upper = self._upper.get(index >> LOWER_LEVELS)
+        if upper is None:
+            upper = self._upper[index >> LOWER_LEVELS] = self._steps_json(index >> LOWER_LEVELS, LOWER_LEVELS, None)
+        path = f"{self._steps_json(index, 0, LOWER_LEVELS)}{upper}"
+        return f'"leaf":"{self._leaf(index).hex()}","path":[{path[:-1]}]'
+
+    def _steps_json(self, index: int, first: int, end: int | None) -> str:
+        """The path's steps on levels [first, end) from the node index of level first, each with a comma behind it."""
+        steps = []
+        for level, size in self._levels[first:end]:
             beside = index ^ 1
             if beside < size:
                 steps.append(level[beside * 32 : beside * 32 + 32])
             index >>= 1
         if not steps:
-            return f'"leaf":"{leaf}","path":[]'
+            return ""
         # hex() writes a separator between every 32 bytes; it becomes that of the JSON list.
-        path = b"".join(steps).hex(",", 32).replace(",", '","')
-        return f'"leaf":"{leaf}","path":["{path}"]'
+        return '"' + b"".join(steps).hex(",", 32).replace(",", '","') + '",'
