@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from prometheus_client import CollectorRegistry, start_http_server
+
 from infra import keys
 from infra.kafka import DevKafka
 from infra.postgres import EmbeddedPostgres
@@ -67,6 +69,21 @@ def broker(settings: Settings) -> Iterator[str]:
         yield settings.kafka_bootstrap
         return
     yield DevKafka(settings.kafka_dir, cache_dir=settings.cache_path).start()
+
+
+@contextlib.contextmanager
+def metrics_served(registry: CollectorRegistry, port: int | None) -> Iterator[None]:
+    """Serves a process's numbers for Prometheus on 127.0.0.1 while the block runs; not at all without a port."""
+    if port is None:
+        yield
+        return
+    server, thread = start_http_server(port, "127.0.0.1", registry)
+    try:
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
 
 
 @contextlib.asynccontextmanager

@@ -25,19 +25,20 @@ def all_projections(settings: Settings, metrics: ProjectionMetrics) -> list[Proj
     ]
 
 
-async def run(settings: Settings, *, once: bool) -> None:
+async def run(settings: Settings, *, once: bool, metrics_port: int | None = None) -> None:
     """Until asked to stop, or (once) until what the log holds now is applied."""
+    compose.enable_fast_hashing(settings)
     stop = stop_on_signals()
-    metrics = ProjectionMetrics(CollectorRegistry())
-    with compose.database(settings) as dsn:
+    registry = CollectorRegistry()
+    metrics = ProjectionMetrics(registry)
+    with compose.database(settings) as dsn, compose.metrics_served(registry, metrics_port):
         await databases.migrate(dsn)
         async with compose.open_log(settings) as log:
             runners = [
                 ProjectionRunner(log, one, connector(dsn), metrics) for one in all_projections(settings, metrics)
             ]
             if once:
-                for runner in runners:
-                    await runner.catch_up()
+                await asyncio.gather(*(runner.catch_up() for runner in runners))
                 return
             running = asyncio.create_task(run_all(runners))
             stopping = asyncio.create_task(stop.wait())
@@ -54,6 +55,7 @@ async def rebuild(settings: Settings, name: str) -> None:
     """Build one projection anew beside the old one, compare, swap. Raises TwzrdError where they differ."""
     from projections.rebuild import rebuild as rebuild_projection
 
+    compose.enable_fast_hashing(settings)
     metrics = ProjectionMetrics(CollectorRegistry())
     known = {one.name: one for one in all_projections(settings, metrics)}
     if name not in known:
@@ -62,3 +64,16 @@ async def rebuild(settings: Settings, name: str) -> None:
         await databases.migrate(dsn)
         async with compose.open_log(settings) as log:
             await rebuild_projection(log, known[name], connector(dsn), metrics)
+
+
+async def resume(settings: Settings, channel: str, note: str) -> int:
+    """Let a channel that a contradicting seal stopped go on, with the seal that was known first; returns how many
+    held records were applied."""
+    from projections import rulings
+
+    compose.enable_fast_hashing(settings)
+    metrics = ProjectionMetrics(CollectorRegistry())
+    with compose.database(settings) as dsn:
+        identity = await databases.channel_identity(dsn, channel)
+        async with databases.connected(dsn) as connection:
+            return await rulings.resume(connection, SealedProjection(metrics), identity, note)

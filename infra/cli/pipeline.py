@@ -81,8 +81,9 @@ def load(
     show_default=True,
     help="Faust's live pages; 0 turns them off.",
 )
+@click.option("--metrics-port", type=click.IntRange(1, 65535), help="Numbers for Prometheus (Faust: on its pages).")
 @click.pass_obj
-def work(settings: Settings, instance: str | None, web_port: int) -> None:
+def work(settings: Settings, instance: str | None, web_port: int, metrics_port: int | None) -> None:
     """The worker: folds chat.events and seals epochs. On Postgres the runner; on Kafka Faust, or the direct engine
     (TWZRD_ENGINE=direct)."""
     from infra import working
@@ -90,18 +91,28 @@ def work(settings: Settings, instance: str | None, web_port: int) -> None:
     if settings.log == "kafka" and settings.engine == "faust":
         working.run_faust(settings, instance, web_port or None)
     else:
-        run(working.run_loop(settings, instance))
+        run(working.run_loop(settings, instance, metrics_port))
 
 
 @click.command()
 @click.option("--rebuild", metavar="NAME", help="Build a projection anew beside the old one, compare, swap.")
+@click.option("--resume", metavar="CHANNEL", help="Let a channel go on that a contradicting seal stopped.")
+@click.option("--note", default="", help="With --resume: why, for the record.")
 @click.option("--once", is_flag=True, help="Apply what the log holds now, then end.")
+@click.option("--metrics-port", type=click.IntRange(1, 65535), help="Numbers for Prometheus.")
 @click.pass_obj
-def project(settings: Settings, rebuild: str | None, once: bool) -> None:
+def project(
+    settings: Settings, rebuild: str | None, resume: str | None, note: str, once: bool, metrics_port: int | None
+) -> None:
     """The projections: what the log says, as tables in Postgres."""
     from infra import projecting
 
-    run(projecting.rebuild(settings, rebuild) if rebuild else projecting.run(settings, once=once))
+    if resume:
+        click.echo(f"{run(projecting.resume(settings, resume, note))} held records applied")
+    elif rebuild:
+        run(projecting.rebuild(settings, rebuild))
+    else:
+        run(projecting.run(settings, once=once, metrics_port=metrics_port))
 
 
 @click.command()
