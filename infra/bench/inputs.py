@@ -52,8 +52,9 @@ def archive(bench: Bench) -> Path:
     return _made(bench, bench.cache / "archive-1m", make)
 
 
-def live_log(bench: Bench, events: int, *, channels: int = 50, hours: int, viewers: int = 100_000) -> Path:
-    """Records of chat.events as live collectors send them; see work/make_log.py."""
+def live_log(bench: Bench, events: int, *, channels: int = 33, hours: int = 24, viewers: int = 100_000) -> Path:
+    """Records of chat.events as live collectors send them; see work/make_log.py. 3M events are 792 epochs, the load
+    that design.md's prototypes were measured with; there are far more participants an event than in real captures."""
 
     def make(path: Path) -> None:
         run(module("infra.bench.work.make_log", *map(str, (events, channels, hours, viewers)), path))

@@ -15,7 +15,6 @@ NAME: Final = "kafka"
 WORK: Final = "Kafka to seals by one worker, durable"
 TARGET: Final = "Faust 300 k events/s and 100 x naive; direct 1 M"
 EVENTS: Final = {"direct": 3_000_000, "faust": 1_000_000}
-HOURS: Final = {"direct": 72, "faust": 24}
 NAIVE_EVENTS: Final = 10_000
 PARTITIONS: Final = 4
 POLL_EVENTS: Final = 200_000
@@ -26,7 +25,7 @@ left out of the count, so the rate is rather too low than too high."""
 def measure(bench: Bench) -> list[Line]:
     """The topic is full before the worker starts; the clock is the broker's, from the first seal to the last."""
     for engine in EVENTS:
-        inputs.live_log(bench, EVENTS[engine], hours=HOURS[engine])
+        inputs.live_log(bench, EVENTS[engine])
     broker = DevKafka(bench.scratch / "kafka", cache_dir=default_cache_dir())
     try:
         address = broker.start()
@@ -68,7 +67,7 @@ def _once(bench: Bench, address: str, engine: str, number: int) -> Ran:
     pepper = bench.scratch / "pepper.raw"
     pepper.write_bytes(b"\x11" * 32)
     prefix = f"{engine}{number}."
-    records = inputs.live_log(bench, EVENTS[engine], hours=HOURS[engine])
+    records = inputs.live_log(bench, EVENTS[engine])
     feed: list[str | Path] = ["--kafka", address, "--prefix", prefix, "--partitions", str(PARTITIONS), records]
     run(module("infra.bench.work.feed", *feed, "--append-only"))
     environ = {

@@ -17,7 +17,7 @@ EVENTS: Final = 3_000_000
 
 def measure(bench: Bench) -> list[Line]:
     """A worker waits on an empty log; the clock runs from the first append to its last commit."""
-    records = inputs.live_log(bench, EVENTS, hours=72)
+    records = inputs.live_log(bench, EVENTS)
     with servers.postgres(bench, "postgres-row") as dsn:
         runs = [
             seal_into(bench, asyncio.run(servers.fresh_database(dsn, f"round{i}")), records)

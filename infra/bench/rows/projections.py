@@ -16,7 +16,7 @@ TARGET: Final = "200 k participants/s"
 
 def measure(bench: Bench) -> list[Line]:
     """1M events as 1,200 seals; each round projects into a fresh copy of the database, durably."""
-    records = inputs.live_log(bench, 1_000_000, hours=24)
+    records = inputs.live_log(bench, 1_000_000, channels=50)
     runs = []
     with servers.postgres(bench, "projections-row") as dsn:
         seal_into(bench, asyncio.run(servers.fresh_database(dsn, "sealed")), records)
