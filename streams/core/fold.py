@@ -157,19 +157,18 @@ def _sum_up(
     events: EventColumns, viewer: NDArray[np.int64], names: list[str], policy: Policy, digest: bytes, stats: Stats
 ) -> Folded:
     n = len(names)
-    present = np.bincount(viewer, minlength=n) > 0
     weights = policy.weights_centi
-
-    def count(kind: int) -> NDArray[np.uint32]:
-        return np.bincount(viewer[events.kind == kind], minlength=n).astype(np.uint32)
+    kinds = LAST_FOLDED_KIND + 1
+    counts = np.bincount(viewer * kinds + events.kind, minlength=n * kinds).reshape(n, kinds)
 
     def total(kind: int) -> NDArray[np.uint64]:
         rows = np.flatnonzero((events.kind == kind) & (events.amount > 0))
         out = np.zeros(n, np.uint64)
-        np.add.at(out, viewer[rows], events.amount[rows].astype(np.uint64))
+        if len(rows):
+            np.add.at(out, viewer[rows], events.amount[rows].astype(np.uint64))
         return out
 
-    messages, subs, resubs, gifts = count(MESSAGE), count(SUB), count(RESUB), count(GIFT)
+    messages, subs, resubs, gifts = (counts[:, kind].astype(np.uint32) for kind in (MESSAGE, SUB, RESUB, GIFT))
     bits, raid_viewers = total(MESSAGE), total(RAID)
     weight = (
         np.uint64(weights.presence)
@@ -183,24 +182,24 @@ def _sum_up(
     last = np.full(n, np.iinfo(np.int64).min, np.int64)
     np.minimum.at(first, viewer, events.at)
     np.maximum.at(last, viewer, events.at)
+    leaves = LeafCounts(weight, messages, subs, resubs, gifts, bits, raid_viewers)
     logins = _latest_logins(events, viewer, last, n)
-    keep = np.flatnonzero(present)
-    return Folded(
-        [names[index] for index in keep],
-        [logins[index] for index in keep],
-        LeafCounts(weight, messages, subs, resubs, gifts, bits, raid_viewers).take(keep),
-        first[keep],
-        last[keep],
-        digest,
-        stats,
-    )
+    present = counts.any(axis=1)
+    if not present.all():  # somebody's every event was excluded, or is not folded
+        keep = np.flatnonzero(present)
+        places = keep.tolist()
+        names, logins = [names[index] for index in places], [logins[index] for index in places]
+        leaves, first, last = leaves.take(keep), first[keep], last[keep]
+    return Folded(names, logins, leaves, first, last, digest, stats)
 
 
 def _latest_logins(events: EventColumns, viewer: NDArray[np.int64], last: NDArray[np.int64], n: int) -> list[str]:
     """Each viewer's login at their latest event; of several at that ms the one with the greatest event id (events
     come sorted by id)."""
+    logins = [login for _, login in events.viewers]
+    if len(logins) == n:  # every identity came under one login only
+        return logins
     pair = np.zeros(n, np.int64)
     rows = np.flatnonzero(events.at == last[viewer])
     pair[viewer[rows]] = events.who[rows]  # numpy keeps the last assignment, which is the greatest id
-    logins = [login for _, login in events.viewers]
-    return [logins[index] for index in pair]
+    return [logins[index] for index in pair.tolist()]
