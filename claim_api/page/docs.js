@@ -153,5 +153,6 @@ async function draw() {
   }
 }
 
+document.getElementById("operator").addEventListener("submit", (event) => event.preventDefault());
 draw();
 health();

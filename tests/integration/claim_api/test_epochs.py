@@ -165,7 +165,7 @@ async def test_what_is_not_there_or_not_of_the_form_is_refused(
 
 
 async def test_nothing_of_a_request_comes_back_as_markup(api: Any) -> None:
-    status, headers, body = await api.raw("/v1/channels/%3Cscript%3Ealert(1)%3C%2Fscript%3E/epochs")
+    status, headers, _ = await api.raw("/v1/channels/%3Cscript%3Ealert(1)%3C%2Fscript%3E/epochs")
     assert status in (400, 404)
     assert headers["Content-Type"] == "application/json"
     assert headers["X-Content-Type-Options"] == "nosniff"

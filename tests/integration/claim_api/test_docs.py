@@ -1,0 +1,111 @@
+"""The docs page and the OpenAPI document: they describe the routes there are, and a real browser draws them."""
+
+import asyncio
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from claim_api.page.openapi import DOCUMENT
+from tests.hours import CHANNEL, T0_S, sealed_hour, viewers_of
+
+AUTHORIZED = {"Authorization": "Bearer operator-key-of-the-tests"}
+VALUES = {"c": CHANNEL, "t": str(T0_S), "v": "twitch:id:1001"}
+BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--virtual-time-budget=5000",
+]
+
+
+def target(path: str) -> str:
+    return re.sub(r"\{(\w)\}", lambda found: VALUES[found[1]], path)
+
+
+@pytest.mark.parametrize("path", [path for path in DOCUMENT["paths"] if path != "/v1/stream"])
+async def test_every_path_of_the_description_answers_with_its_fields(api: Any, world: Any, path: str) -> None:
+    await world.apply(sealed_hour(viewers_of(3)))
+    get = DOCUMENT["paths"][path]["get"]
+    query = "?ref=" + "ab" * 32 if path.endswith("/proof") else ""
+    status, headers, body = await api.raw(target(path) + query, headers=AUTHORIZED)
+    assert status == 200
+    (kind,) = get["responses"]["200"]["content"]
+    assert headers["Content-Type"].startswith(kind)
+    schema = get["responses"]["200"]["content"][kind]["schema"]
+    if "$ref" in schema:
+        expected = DOCUMENT["components"]["schemas"][schema["$ref"].rsplit("/", 1)[1]]
+        found = await api.get(target(path) + query, headers=AUTHORIZED)
+        assert set(expected["required"]) <= set(found)
+    assert body
+
+
+@pytest.mark.parametrize("path", [path for path in DOCUMENT["paths"] if path.startswith("/v1/")])
+async def test_a_field_that_the_description_lacks_is_refused_and_one_that_it_has_is_known(
+    api: Any, world: Any, path: str
+) -> None:
+    await world.apply(sealed_hour(viewers_of(3)))
+    assert "field" in (await api.get(target(path) + "?other=1", status=400, headers=AUTHORIZED))["message"]
+    for parameter in DOCUMENT["paths"][path]["get"]["parameters"]:
+        if parameter["in"] == "query":
+            # Given twice, a field that is known is refused for that.
+            twice = f"?{parameter['name']}=1&{parameter['name']}=1"
+            assert "once" in (await api.get(target(path) + twice, status=400, headers=AUTHORIZED))["mend"]
+
+
+async def test_the_description_is_served_with_a_tag_and_refers_only_to_what_it_has(api: Any) -> None:
+    found = await api.get("/openapi.json")
+    assert found["openapi"].startswith("3.1")
+    names = set(re.findall(r"#/components/schemas/(\w+)", str(found)))
+    assert names <= set(found["components"]["schemas"])
+    _, headers, _ = await api.raw("/openapi.json")
+    assert (await api.raw("/openapi.json", headers={"If-None-Match": headers["ETag"]}))[0] == 304
+
+
+async def test_the_page_allows_nothing_from_elsewhere_and_has_no_inline_script(api: Any) -> None:
+    status, headers, body = await api.raw("/docs")
+    policy = headers["Content-Security-Policy"]
+    assert status == 200
+    assert policy.startswith("default-src 'none'; script-src 'self'; style-src 'self'")
+    assert "unsafe" not in policy
+    text = body.decode()
+    assert not re.search(r"https?://|<script>|<style|\son\w+=|\sstyle=", text)
+    _, _, script = await api.raw("/docs/docs.js")
+    assert not re.search(rb"innerHTML|outerHTML|insertAdjacent|document\.write|eval\(", script)
+    assert (await api.raw("/"))[1]["Location"] == "/docs"
+
+
+@pytest.mark.browser
+@pytest.mark.skipif(BROWSER is None, reason="NOT TESTED IN A BROWSER: no chromium; apt-get install chromium")
+@pytest.mark.parametrize("size", ["1280,1000", "500,900"])
+async def test_a_browser_draws_every_path_of_the_description(api: Any, world: Any, tmp_path: Path, size: str) -> None:
+    await world.apply(sealed_hour(viewers_of(3)))
+    assert BROWSER is not None
+    process = await asyncio.create_subprocess_exec(
+        BROWSER,
+        *FLAGS,
+        f"--user-data-dir={tmp_path / 'profile'}",
+        f"--window-size={size}",
+        "--enable-logging=stderr",
+        "--dump-dom",
+        api.base + "/docs",
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, err = await process.communicate()
+    dom = out.decode()
+    for path in DOCUMENT["paths"]:
+        assert f'<span class="path">{path}</span>' in dom
+    for name in DOCUMENT["components"]["schemas"]:
+        assert f'<span class="path">{name}</span>' in dom
+    assert 'class="pill ready"' in dom
+    assert "Content Security Policy" not in err.decode()
+    assert "CONSOLE" not in err.decode()
