@@ -13,7 +13,7 @@ from blake3 import blake3
 from schemas import envelope
 from schemas.envelope import Envelope
 from schemas.errors import SchemaError
-from schemas.sealed import Closed, Late, Part, Seal, SealedEpoch, decode_record, join_seal
+from schemas.sealed import Closed, Known, Late, Part, Seal, SealedEpoch, decode_record, join_seal
 from streams.log.port import CHAT_EVENTS, EPOCH_SEALED, LogRecord
 
 MAX_OPEN_SEALS: Final = 64
@@ -111,6 +111,8 @@ class Decoder:
         if isinstance(said, Part):
             self._part(record, said)
             return None
+        if isinstance(said, Known):
+            return None  # for workers
         if not isinstance(said, Seal):
             return said
         parts = self._open.pop((said.channel, said.epoch_start_s, said.revision), None) if said.parts else None

@@ -87,7 +87,25 @@ class Closed(msgspec.Struct, array_like=True, frozen=True, tag="closed"):
     frontier_ms: int | None = None
 
 
-Record = Part | Seal | Late | Closed
+class ClosingWire(msgspec.Struct, array_like=True, frozen=True):
+    """The record of `chat.events` at `offset` closed every epoch that ends by until_ms; frontier_ms as in Seal."""
+
+    until_ms: int
+    offset: int
+    frontier_ms: int | None
+
+
+class Known(msgspec.Struct, array_like=True, frozen=True, tag="known"):
+    """A summary, so that a worker need not read `epoch.sealed` from its beginning: every closing that its records
+    below offset `through` tell of, as far as a worker needs it that starts at `start` of `chat.events` or later."""
+
+    v: int
+    through: int
+    start: int
+    closings: dict[str, list[ClosingWire]]
+
+
+Record = Part | Seal | Late | Closed | Known
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[Record] = msgspec.msgpack.Decoder(Record)
@@ -283,4 +301,4 @@ class SealAssembler:
         if isinstance(record, Seal):
             key = (record.channel, record.epoch_start_s, record.revision)
             return join_seal(record, self._open.pop(key, []) if record.parts else [])
-        return record
+        return None if isinstance(record, Known) else record

@@ -116,15 +116,33 @@ class World:
     sealed: list[bytes] = field(default_factory=list)
     dead: list[bytes] = field(default_factory=list)
     committed: int = 0
+    noted: int = 0
+    """From where on epoch.sealed is enough to read."""
+    unsaid: list[tuple[int, bytes]] = field(default_factory=list)
     through: int = 0
     quarantined: int = 0
 
-    def start(self) -> Shard:
-        """A worker's shard, from the committed offset and what epoch.sealed says."""
-        resume = Resume(self.committed, POLICY.epoch_length_s)
-        for value in self.sealed:
-            resume.feed(value)
+    def start(self, *, summarise: bool = False) -> Shard:
+        """A worker's shard, from the committed offset and what epoch.sealed says; as streams.runner.driver does."""
+        resume = self._gather(self.noted)
+        if not resume.knows_before(self.noted):
+            resume = self._gather(0)
+        if summarise:
+            self.unsaid.append((len(self.sealed), resume.summary(len(self.sealed))))
         return Shard(SCHEDULE, PEPPER, self.committed, resume)
+
+    def say_summaries(self) -> None:
+        """The workers that owe a summary say it now, however old it is."""
+        for through, summary in self.unsaid:
+            self.sealed.append(summary)
+            self.noted = through
+        self.unsaid.clear()
+
+    def _gather(self, start: int) -> Resume:
+        resume = Resume(self.committed, POLICY.epoch_length_s)
+        for value in self.sealed[start:]:
+            resume.feed(value)
+        return resume
 
     def step(self, shard: Shard, *, acknowledge: bool = True) -> None:
         """Feed the next record and append what comes back; acknowledge False: the worker dies before it hears."""

@@ -4,7 +4,7 @@ record. Learnt at assignment from `epoch.sealed` itself, never from a snapshot o
 from bisect import bisect_right
 from typing import NamedTuple
 
-from schemas.sealed import Closed, Seal, decode_record
+from schemas.sealed import VERSION, Closed, ClosingWire, Known, Seal, decode_record, encode_record
 from streams.core.outputs import RESEAL
 
 
@@ -26,6 +26,7 @@ class Resume:
         self._start = start
         self._length_ms = epoch_length_s * 1000
         self._closings: dict[str, list[Closing]] = {}
+        self._known_through = 0
         self.records_total = 0
 
     def feed(self, value: bytes) -> None:
@@ -37,6 +38,22 @@ class Resume:
             self._add(record.channel, Closing(until, record.through_offset, record.frontier_ms))
         elif isinstance(record, Closed):
             self._add(record.channel, Closing(record.until_s * 1000, record.offset, record.frontier_ms))
+        elif isinstance(record, Known) and record.start <= self._start:
+            self._known_through = max(self._known_through, record.through)
+            for channel, closings in record.closings.items():
+                for closing in closings:
+                    self._add(channel, Closing(closing.until_ms, closing.offset, closing.frontier_ms))
+
+    def knows_before(self, offset: int) -> bool:
+        """Whether a summary that was fed speaks for every record of `epoch.sealed` below that offset."""
+        return self._known_through >= offset
+
+    def summary(self, through: int) -> bytes:
+        """A record for `epoch.sealed` that tells all this, once every record below `through` was fed."""
+        closings = {
+            channel: [ClosingWire(*closing) for closing in known] for channel, known in sorted(self._closings.items())
+        }
+        return encode_record(Known(VERSION, through, self._start, closings))
 
     def _add(self, channel: str, closing: Closing) -> None:
         known = self._closings.setdefault(channel, [])

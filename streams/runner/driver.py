@@ -4,17 +4,24 @@ Order matters at assignment: first the committed offset, then load_resume. What 
 was acknowledged, so it is below the end that load_resume asks for; the other way round a seal could slip between them.
 """
 
+import logging
 from collections.abc import AsyncIterator
 from typing import Final
 
 from schemas.errors import SchemaError, TwzrdError
+from schemas.sealed import MAX_PART_BYTES
 from streams.core.outputs import Output
 from streams.core.resume import Resume
 from streams.log.port import DEAD, EPOCH_SEALED, Append, Log, LogRecord
 
+_log = logging.getLogger(__name__)
+
 READ_RECORDS: Final = 2000
 READ_BYTES: Final = 8 << 20
 READ_WAIT_MS: Final = 500
+RESUME_GROUP: Final = "resume"
+SUMMARY_AFTER_RECORDS: Final = 2000
+"""Records of `epoch.sealed` read at an assignment before the reader leaves a summary for the next one."""
 
 
 class PositionLost(TwzrdError):
@@ -50,16 +57,42 @@ async def read_through(
             yield batch
 
 
-async def load_resume(log: Log, partition: int, start: int, epoch_length_s: int) -> Resume:
+async def load_resume(
+    log: Log, partition: int, start: int, epoch_length_s: int, *, summary_after: int = SUMMARY_AFTER_RECORDS
+) -> Resume:
     """What was closed before, from all of that partition's `epoch.sealed` up to its end at the call.
 
     start: the committed low-water mark of `chat.events`, read before this call. Raises LogError when the log cannot be
     read, and SchemaError naming the offset of a record that does not decode: to go on without it could mean to seal an
     epoch a second time.
+
+    Long histories are summed up: who read many records leaves a summary at the stream's end and notes from where on it
+    and what follows is enough. A summary of a worker that was overtaken does no harm: it speaks only for the records
+    below the offset it names, and all others are read.
     """
-    resume = Resume(start, epoch_length_s)
     first, end = await log.span(EPOCH_SEALED, partition)
-    async for batch in read_through(log, EPOCH_SEALED, partition, first, end):
+    noted = await log.committed(RESUME_GROUP, EPOCH_SEALED, partition) or first
+    position = noted if first < noted <= end else first
+    resume = await _gather(log, partition, Resume(start, epoch_length_s), position, end)
+    if position != first and not resume.knows_before(position):
+        position = first
+        resume = await _gather(log, partition, Resume(start, epoch_length_s), first, end)
+    if end - position >= summary_after:
+        await _leave_summary(log, partition, resume, end)
+    return resume
+
+
+async def _leave_summary(log: Log, partition: int, resume: Resume, end: int) -> None:
+    summary = resume.summary(end)
+    if len(summary) > MAX_PART_BYTES:
+        _log.warning("closings of partition %d take %d bytes, too many for a summary", partition, len(summary))
+        return
+    await log.append(EPOCH_SEALED, [Append(partition, b"known", summary)])
+    await log.commit(RESUME_GROUP, EPOCH_SEALED, partition, end)
+
+
+async def _gather(log: Log, partition: int, resume: Resume, start: int, end: int) -> Resume:
+    async for batch in read_through(log, EPOCH_SEALED, partition, start, end):
         for record in batch:
             try:
                 resume.feed(record.value)

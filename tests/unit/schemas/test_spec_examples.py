@@ -41,6 +41,7 @@ def test_every_example_is_read() -> None:
         "part",
         "late",
         "closed",
+        "known",
         "presence",
         "absence",
     }
@@ -168,6 +169,18 @@ def test_other_records_of_epoch_sealed(name: str) -> None:
     shown = {key: value for key, value in msgspec.structs.asdict(record).items() if key != "v"}
     assert {key: value.hex() if isinstance(value, bytes) else value for key, value in shown.items()} == example
     assert sealed.encode_record(record) == data
+
+
+def test_known() -> None:
+    example = EXAMPLES["known"]
+    record = sealed.decode_record(bytes.fromhex(example["bytes"]))
+    assert isinstance(record, sealed.Known)
+    assert (record.through, record.start) == (example["through"], example["start"])
+    assert {
+        channel: [[closing.until_ms, closing.offset, closing.frontier_ms] for closing in closings]
+        for channel, closings in record.closings.items()
+    } == example["closings"]
+    assert sealed.encode_record(record).hex() == example["bytes"]
 
 
 @pytest.mark.parametrize("name", ["presence", "absence"])

@@ -31,7 +31,8 @@ def test_crashes_anywhere_change_no_seal_and_lose_none(log: list[bytes], data: s
     world = World(log)
     crashes = data.draw(st.integers(1, 4), label="crashes")
     for life in range(crashes + 1):
-        shard = world.start()
+        shard = world.start(summarise=data.draw(st.booleans(), label="summarise"))
+        world.say_summaries()
         steps = data.draw(st.integers(0, len(log)), label="steps") if life < crashes else len(log)
         for _ in range(min(steps, len(log) - shard.next)):
             heard = life == crashes or data.draw(st.booleans(), label="heard")
@@ -49,7 +50,9 @@ def test_stopped_worker_that_goes_on_later_changes_no_seal(log: list[bytes], dat
     shards = [world.start()]
     while min(shard.next for shard in shards) < len(log):
         if len(shards) < 3 and data.draw(st.booleans(), label="a second worker starts"):
-            shards.append(world.start())
+            shards.append(world.start(summarise=data.draw(st.booleans(), label="summarise")))
+        if data.draw(st.booleans(), label="a summary is said, maybe an old one"):
+            world.say_summaries()
         shard = data.draw(st.sampled_from([shard for shard in shards if shard.next < len(log)]), label="who runs")
         world.step(shard)
         world.committed = data.draw(st.sampled_from([world.committed, shard.low_water()]), label="commit, even back")
