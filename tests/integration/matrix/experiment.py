@@ -8,6 +8,7 @@ sound worker did not come out exact, or where none of the broken ones was found 
 
 import argparse
 import asyncio
+import logging
 import secrets
 import sys
 import tempfile
@@ -64,6 +65,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--seed", type=int, default=None)
     given = parser.parse_args()
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # the broker is killed again and again
     seed = secrets.randbelow(2**31) if given.seed is None else given.seed
     print(f"seed {seed}")
     with tempfile.TemporaryDirectory(prefix="twzrd-matrix-") as folder:

@@ -25,6 +25,7 @@ CHANNELS: Final = 12
 HOURS: Final = 7
 PATIENCE_S: Final = 60.0
 """No new record on epoch.sealed for that long, though something is missing: it will not come any more."""
+NEWS_S: Final = 8.0
 END_S: Final = 40.0
 THIRD: Final = "c"
 
@@ -122,7 +123,7 @@ class _Run:
         and sealed."""
         half = len(records) // 2
         await self._append(records[:half], step.wait_s * step.strikes_at)
-        await self._see()
+        await self._until_there_is_news()
         burst = asyncio.create_task(self._append(records[half:], 0.0))
         await asyncio.sleep(self._rng.uniform(0.0, 0.3))
         await self._strike(step)
@@ -170,9 +171,14 @@ class _Run:
         else:
             await asyncio.sleep(GRACE_S + 1.0)
 
-    async def _see(self) -> None:
-        with contextlib.suppress(LogError):  # the other way on this server has just killed it
-            await self._listener.catch_up()
+    async def _until_there_is_news(self) -> None:
+        """A kill should find work under way: wait, not for ever, until workers have spoken since the last fault."""
+        until_s = asyncio.get_running_loop().time() + NEWS_S
+        while asyncio.get_running_loop().time() < until_s:
+            with contextlib.suppress(LogError):  # the other way on this server has just killed it
+                if await self._listener.catch_up():
+                    return
+            await asyncio.sleep(0.1)
 
     async def _pause(self) -> None:
         running = self._workers.names()
