@@ -108,9 +108,7 @@ class Lease(Protocol):
 class LeasingLog(Log, Protocol):
     """A log (Postgres) that also shares partitions out and writes position and output in one transaction."""
 
-    async def acquire(
-        self, group: str, stream: str, worker: str, *, at_most: int | None = None
-    ) -> Sequence[Lease]:
+    async def acquire(self, group: str, stream: str, worker: str, *, at_most: int | None = None) -> Sequence[Lease]:
         """Take over free or expired partitions (fair share among live workers of the group), keep those held;
         returns all now held. Called once a second; it is also the heartbeat."""
 
