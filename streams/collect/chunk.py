@@ -91,6 +91,10 @@ class Rows:
         who = rows.viewers.setdefault((viewer, login), len(rows.viewers))
         rows.records.append((line_number, at_ms, event_id, kind, who, amount))
 
+    def last_logins(self) -> dict[str, tuple[int, str]]:
+        """Each channel's last line number and its login there."""
+        return {channel: (rows.records[-1][0], rows.login) for channel, rows in self.channels.items()}
+
 
 class _ChannelRows:
     """Records are (line number, at, id, kind, who, amount)."""

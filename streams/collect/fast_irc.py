@@ -46,12 +46,31 @@ for _code, _name in enumerate(_NAMES, 1):
 
 def parse_irc_chunk(data: bytes, first_line_number: int = 1) -> Chunk:
     """Read a block of whole lines (the last may lack its end). Pure; bad lines come out dead, nothing is raised."""
+    block, fast, chunk, rows = _read(data, first_line_number)
+    return assemble(chunk, rows, _parts(block, fast, first_line_number))
+
+
+def read_columns(data: bytes, first_line_number: int = 1) -> tuple[Chunk, "FastRows", dict[str, str]]:
+    """The same lines for who folds by columns: a chunk of the unusual lines alone, the ordinary ones as they stand,
+    of all channels together, and each channel's login by its last line."""
+    block, fast, chunk, rows = _read(data, first_line_number)
+    last: dict[str, tuple[int, str]] = {}
+    rooms, from_end = np.unique(fast.room[::-1], return_index=True)
+    for room, row in zip(rooms.tolist(), (len(fast.room) - 1 - from_end).tolist(), strict=True):
+        name = block.bytes[fast.channel_start[row] : fast.channel_end[row]].tobytes().lower().decode()
+        last[f"{ID_PREFIX}{room}"] = (first_line_number + int(fast.lines[row]), name)
+    for channel, (line_number, name) in rows.last_logins().items():
+        last[channel] = max(last.get(channel, (0, "")), (line_number, name))
+    return assemble(chunk, rows), fast, {channel: name for channel, (_, name) in last.items()}
+
+
+def _read(data: bytes, first_line_number: int) -> tuple["_Block", "FastRows", Chunk, Rows]:
+    """The ordinary lines by columns, the others one by one."""
     block = _Block(data)
     chunk = Chunk(first_line_number, len(block.starts), len(data))
     fast, copies = _fast_rows(block)
     if copies.any():
         chunk.counts[SHARED_CHAT_COPIES] += int(copies.sum())
-    parts = _parts(block, fast, first_line_number)
     done = copies
     done[fast.lines] = True
     rows = Rows()
@@ -64,7 +83,7 @@ def parse_irc_chunk(data: bytes, first_line_number: int = 1) -> Chunk:
         read_one(chunk, rows, first_line_number + line, raw)
     if blank:
         chunk.counts[BLANK_LINES] += blank
-    return assemble(chunk, rows, parts)
+    return block, fast, chunk, rows
 
 
 def parse_irc_chunk_slowly(data: bytes, first_line_number: int = 1) -> Chunk:
@@ -113,7 +132,7 @@ class _Block:
 
 
 @dataclass(frozen=True, slots=True)
-class _Fast:
+class FastRows:
     """Rows read by columns; lines: index of each row's line within the block."""
 
     lines: Index
@@ -127,7 +146,7 @@ class _Fast:
     channel_end: Index
 
 
-def _fast_rows(block: _Block) -> tuple[_Fast, Mask]:
+def _fast_rows(block: _Block) -> tuple[FastRows, Mask]:
     """The ordinary PRIVMSG lines as columns, and a mask over all lines of the shared-chat copies among them."""
     data, starts, ends = block.bytes, block.starts, block.ends
     copies: Mask = np.zeros(len(starts), np.bool_)
@@ -170,7 +189,7 @@ def _fast_rows(block: _Block) -> tuple[_Fast, Mask]:
         ok[shared[copy]] = False
     rows: Index | slice = slice(None) if ok.all() else np.flatnonzero(ok)
     return (
-        _Fast(
+        FastRows(
             lines[rows],
             at[rows].astype(np.int64),
             ids[rows],
@@ -225,25 +244,15 @@ class _Tags:
             self.start[name], self.end[name] = start, end
 
 
-def _parts(block: _Block, fast: _Fast, first_line_number: int) -> dict[str, Part]:
+def _parts(block: _Block, fast: FastRows, first_line_number: int) -> dict[str, Part]:
     """The fast rows by channel, each viewer of a channel once."""
     parts: dict[str, Part] = {}
-    words = np.ascontiguousarray(fast.login).view("<u8")
-    pair = fast.user * _MIX[0]
-    for column, factor in enumerate(_MIX):
-        pair = (pair ^ words[:, column]) * factor
-        pair ^= pair >> np.uint64(29)
     order = np.argsort(fast.room, kind="stable")
     cuts = np.flatnonzero(np.diff(fast.room[order])) + 1
     for rows in np.split(order, cuts):
         if not len(rows):
             continue
-        _, first, who = np.unique(pair[rows], return_index=True, return_inverse=True)
-        shown = rows[first]
-        if (fast.user[shown[who]] != fast.user[rows]).any() or (words[shown[who]] != words[rows]).any():
-            who, shown = _exact_pairs(fast, rows)
-        users, logins = fast.user[shown].tolist(), fast.login[shown].view(f"S{fields.LOGIN_WIDTH}")[:, 0].tolist()
-        viewers = [(f"{ID_PREFIX}{user}", login.decode()) for user, login in zip(users, logins, strict=True)]
+        viewers, who = viewers_of(fast.user[rows], fast.login[rows])
         last = int(rows[-1])
         name = block.bytes[fast.channel_start[last] : fast.channel_end[last]].tobytes()
         events = EventColumns(
@@ -251,7 +260,7 @@ def _parts(block: _Block, fast: _Fast, first_line_number: int) -> dict[str, Part
             fast.at[rows],
             fast.ids[rows],
             np.full(len(rows), MESSAGE, np.uint8),
-            who.astype(np.uint32),
+            who,
             fast.amount[rows],
         )
         parts[f"{ID_PREFIX}{fast.room[last]}"] = Part(
@@ -260,15 +269,29 @@ def _parts(block: _Block, fast: _Fast, first_line_number: int) -> dict[str, Part
     return parts
 
 
-def _exact_pairs(fast: _Fast, rows: Index) -> tuple[Index, Index]:
-    """Viewer index of each row and a row of each viewer, by the pairs themselves: for when two of them mix alike."""
+def viewers_of(user: U64, login: Bytes) -> tuple[list[tuple[str, str]], NDArray[np.uint32]]:
+    """Each (identity, login) pair once, and (n,) each row's place among them. login: (n, 32), zero-padded."""
+    words = np.ascontiguousarray(login).view("<u8")
+    pair = user * _MIX[0]
+    for column, factor in enumerate(_MIX):
+        pair = (pair ^ words[:, column]) * factor
+        pair ^= pair >> np.uint64(29)
+    _, shown, who = np.unique(pair, return_index=True, return_inverse=True)
+    if (user[shown[who]] != user).any() or (words[shown[who]] != words).any():
+        who, shown = _exact_pairs(user, login)
+    logins = login[shown].view(f"S{fields.LOGIN_WIDTH}")[:, 0].astype(f"U{fields.LOGIN_WIDTH}").tolist()
+    identities = [f"{ID_PREFIX}{number}" for number in user[shown].tolist()]
+    return list(zip(identities, logins, strict=True)), who.astype(np.uint32)
+
+
+def _exact_pairs(user: U64, login: Bytes) -> tuple[Index, Index]:
+    """Pair of each row and a row of each pair, by the pairs themselves: for when two of them mix alike."""
     seen: dict[tuple[int, bytes], int] = {}
     shown: list[int] = []
-    who = np.empty(len(rows), np.int64)
-    for position, row in enumerate(rows.tolist()):
-        key = (int(fast.user[row]), fast.login[row].tobytes())
+    who = np.empty(len(user), np.int64)
+    for row, key in enumerate(zip(user.tolist(), map(bytes, login), strict=True)):
         if key not in seen:
             seen[key] = len(shown)
             shown.append(row)
-        who[position] = seen[key]
+        who[row] = seen[key]
     return who, np.array(shown, np.int64)

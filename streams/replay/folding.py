@@ -1,7 +1,6 @@
 """Inputs folded: what replay seals and verify compares. Lines through the readers, the archive through shards."""
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from streams.collect.files.errors import SourceError
 from streams.collect.files.formats import ReadOptions
 from streams.collect.files.source import STDIN
 from streams.core.sealing import Sealer
-from streams.replay.reading import check_sources, chunks_of, make_pool
+from streams.replay.reading import RowReaders, check_sources
 from streams.replay.store import DEFAULT_BUDGET_BYTES, EpochStore
 from streams.replay.tally import Tally
 
@@ -51,23 +50,25 @@ class Folding:
         """Read every input. Raises SourceError before anything is read where one does not exist; an input that
         breaks later is named as a dead letter and in tally.failed_inputs, and the others go on."""
         check_sources(sources)
-        pool = None
+        readers = None
         try:
             for source in sources:
                 if _looks_archived(source):
                     self._archives.append(Path(source))
                     continue
-                pool = pool or make_pool(self._options.jobs)
-                self._take_lines(source, pool)
+                readers = readers or RowReaders(self._options.jobs, self._options.schedule.epoch_length_ms)
+                self._take_lines(source, readers)
         finally:
-            if pool is not None:
-                pool.shutdown(cancel_futures=True)
+            if readers is not None:
+                readers.close()
 
-    def _take_lines(self, source: str, pool: ProcessPoolExecutor | None) -> None:
+    def _take_lines(self, source: str, readers: RowReaders) -> None:
         taken = 0
         lines = self.tally.lines
         try:
-            for chunk in chunks_of(source, self._options.read, pool, self._options.jobs):
+            for chunk, rows, runs, logins in readers.pieces(source, self._options.read):
+                self.tally.events += rows
+                self.store.put_by(readers.files, runs, logins)
                 self._take_chunk(source, chunk)
                 taken += chunk.bytes_read
                 if self._progress is not None:

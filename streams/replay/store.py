@@ -1,26 +1,25 @@
-"""Open epochs of a replay: folds in memory up to a budget, the rest as segments in one temporary file.
+"""Open epochs of a replay: folds in memory up to a budget, the rest as segments in one temporary file, and where rows
+that readers have put by lie (`rows`).
 
 In: columns of one channel, any order. Out: every (channel, epoch) once, ascending, with all its events.
 """
 
+import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import BinaryIO, Final, NamedTuple
 
 import msgspec
 import numpy as np
 
 from schemas.columns import EventColumns
-from schemas.errors import TwzrdError
+from schemas.identity import ID_PREFIX
 from streams.core.fold import EpochFold
+from streams.replay.rows import RowFiles, Run, SpillError
 
 DEFAULT_BUDGET_BYTES: Final = 256 * 1024 * 1024
 Key = tuple[str, int]
 """(channel identity, epoch start in ms)"""
-
-
-class SpillError(TwzrdError):
-    """The temporary file cannot take what memory cannot hold."""
 
 
 class _Segment(NamedTuple):
@@ -41,6 +40,33 @@ _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(_SegmentWire)
 
 
+class Gathered(EpochFold):
+    """An epoch of which some events lie in files until they are asked for."""
+
+    __slots__ = ("_files", "_held", "_runs")
+
+    def __init__(self, held: EpochFold, files: RowFiles, runs: Sequence[Run]) -> None:
+        super().__init__()
+        self._held, self._files, self._runs = held, files, runs
+
+    def __len__(self) -> int:
+        return len(self._held) + sum(run.rows for run in self._runs)
+
+    def columns(self) -> EventColumns:
+        """All events as one batch. A pair that is both in memory and in a file is there twice, which folds alike."""
+        held, put_by = self._held.columns(), self._files.events(self._runs)
+        if not len(held):
+            return put_by
+        return EventColumns(
+            [*put_by.viewers, *held.viewers],
+            np.concatenate((put_by.at, held.at)),
+            np.concatenate((put_by.ids, held.ids)),
+            np.concatenate((put_by.kind, held.kind)),
+            np.concatenate((put_by.who, held.who + np.uint32(len(put_by.viewers)))),
+            np.concatenate((put_by.amount, held.amount)),
+        )
+
+
 class EpochStore:
     """Takes events by channel, gives them back by epoch. `spilled_bytes_total` counts what went to disk."""
 
@@ -50,9 +76,18 @@ class EpochStore:
         self._folds: dict[Key, EpochFold] = {}
         self._logins: dict[str, str] = {}
         self._segments: dict[Key, list[_Segment]] = {}
+        self._files: RowFiles | None = None
+        self._runs: dict[Key, list[Run]] = {}
         self._file: BinaryIO | None = None
         self._held_bytes = 0
         self.spilled_bytes_total = 0
+
+    def put_by(self, files: RowFiles, runs: Sequence[Run], logins: Mapping[str, str]) -> None:
+        """Take note of rows that a reader has put into those files, and of their channels' last logins."""
+        self._files = files
+        self._logins.update(logins)
+        for run in runs:
+            self._runs.setdefault((f"{ID_PREFIX}{run.room}", run.epoch * self._length_ms), []).append(run)
 
     def add(self, channel: str, login: str, events: EventColumns) -> None:
         """Take in events of one channel. Raises SpillError when the disk is full."""
@@ -100,6 +135,7 @@ class EpochStore:
             self._segments.setdefault(key, []).append(_Segment(position, len(data)))
             position += len(data)
             self.spilled_bytes_total += len(data)
+        self._file.flush()  # read by position, maybe by another process
         self._folds.clear()
         self._held_bytes = 0
 
@@ -109,15 +145,20 @@ class EpochStore:
 
     def keys(self) -> list[Key]:
         """Every (channel, epoch start ms) that has events, ascending."""
-        return sorted(self._folds.keys() | self._segments.keys())
+        return sorted(self._folds.keys() | self._segments.keys() | self._runs.keys())
+
+    def weight(self, key: Key) -> int:
+        """About how much work sealing that epoch is, in events."""
+        held = self._folds.get(key)
+        spilled = sum(segment.length for segment in self._segments.get(key, ())) // 60
+        return (len(held) if held else 0) + spilled + sum(run.rows for run in self._runs.get(key, ()))
 
     def take(self, key: Key) -> EpochFold:
         """All events of one epoch; the store forgets them."""
         out = self._folds.pop(key, None) or EpochFold()
         for segment in self._segments.pop(key, []):
             assert self._file is not None
-            self._file.seek(segment.position)
-            wire = _decoder.decode(self._file.read(segment.length))
+            wire = _decoder.decode(os.pread(self._file.fileno(), segment.length, segment.position))
             events = EventColumns(
                 wire.viewers,
                 np.frombuffer(wire.at, "<i8"),
@@ -127,7 +168,11 @@ class EpochStore:
                 np.frombuffer(wire.amount, "<u4"),
             )
             out.add(events, out.intern(events.viewers))
-        return out
+        runs = self._runs.pop(key, None)
+        if runs is None:
+            return out
+        assert self._files is not None
+        return Gathered(out, self._files, runs)
 
     def drain(self) -> Iterator[tuple[Key, EpochFold]]:
         """Every epoch once, ascending."""
@@ -135,9 +180,11 @@ class EpochStore:
             yield key, self.take(key)
 
     def close(self) -> None:
-        """Give the temporary file back."""
+        """Give the temporary files back."""
         if self._file is not None:
             self._file.close()
+        if self._files is not None:
+            self._files.close()
 
 
 def _used(events: EventColumns) -> EventColumns:

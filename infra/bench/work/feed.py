@@ -29,7 +29,14 @@ POLL_S: Final = 0.02
 
 
 async def append_all(log: Log, records: list[tuple[bytes, bytes]]) -> None:
-    """In order, a few transactions under way at once."""
+    """Everything before the end records with a few transactions under way at once; then those, as `twzrd load` does:
+    an end record must come after every event of its channel."""
+    ends = len({key for key, _ in records})
+    await _append(log, records[:-ends])
+    await _append(log, records[-ends:])
+
+
+async def _append(log: Log, records: list[tuple[bytes, bytes]]) -> None:
     sending: set[asyncio.Task[object]] = set()
     for start in range(0, len(records), BATCH_ENVELOPES):
         batch = [Append(None, key, value) for key, value in records[start : start + BATCH_ENVELOPES]]

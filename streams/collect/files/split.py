@@ -16,7 +16,7 @@ from typing import BinaryIO, Final
 from streams.collect.chunk import Chunk
 from streams.collect.files.errors import SourceError
 from streams.collect.files.formats import AS_FOUND, Formats, ReadOptions, read_whole_block
-from streams.collect.files.lines import line_blocks
+from streams.collect.files.lines import BLOCK_BYTES, LineBlock, line_blocks
 from streams.collect.files.source import FORMATS, STDIN, Source
 
 MIN_RANGE_BYTES: Final = 4 * 1024 * 1024
@@ -65,11 +65,16 @@ def read_range(part: ByteRange, options: ReadOptions = AS_FOUND, formats: Format
     if form.block_reader is None:
         raise SourceError(f"{part.path}: format {part.format!r} cannot be read in ranges; read it with open_source")
     read = form.block_reader(part.path, options)
+    for block in range_blocks(part):
+        yield read_whole_block(read, block)
+
+
+def range_blocks(part: ByteRange, block_bytes: int = BLOCK_BYTES) -> Iterator[LineBlock]:
+    """The blocks of one range, numbered from its start. Raises SourceError where the file fails."""
     try:
         with open(part.path, "rb", buffering=0) as file:
             file.seek(part.start)
-            for block in line_blocks(_Slice(file, part.end - part.start)):
-                yield read_whole_block(read, block)
+            yield from line_blocks(_Slice(file, part.end - part.start), block_bytes=block_bytes)
     except OSError as error:
         raise SourceError(f"{part.path}: reading broke: {error.strerror or error}") from error
 
