@@ -25,6 +25,7 @@ from streams.log.kafka.stopping import stop_consumer
 from streams.log.port import CHAT_EVENTS, LogError
 from streams.runner.backoff import Backoff
 from streams.runner.driver import PositionLost, load_resume
+from streams.runner.guard import Guard, Held
 from streams.runner.metrics import RunnerMetrics
 from streams.runner.outbox import Outbox
 from streams.runner.reseal import ArchiveReader
@@ -54,20 +55,6 @@ class DirectSettings:
     commit_interval_s: float = 1.0
 
 
-class _Held:
-    """An assigned partition whose shard is fed."""
-
-    __slots__ = ("committed", "outbox", "shard", "sought", "writing")
-
-    def __init__(self, shard: Shard, outbox: Outbox, committed: int) -> None:
-        self.shard = shard
-        self.outbox = outbox
-        self.writing = asyncio.create_task(outbox.run(), name=f"outbox {shard.partition}")
-        self.committed = committed
-        self.sought: int | None = None
-        """The offset sought to last; None once a record was folded."""
-
-
 class DirectRunner(ConsumerRebalanceListener):  # type: ignore[misc]
     """One group member. The listener only notes what changed and pauses; `run` does everything that awaits."""
 
@@ -88,7 +75,7 @@ class DirectRunner(ConsumerRebalanceListener):  # type: ignore[misc]
         self._archive = archive
         self._metrics = metrics
         self._topic = log.settings.topic(CHAT_EVENTS)
-        self._held: dict[int, _Held] = {}
+        self._held: dict[int, Held] = {}
         self._starting: set[int] = set()
         """Assigned, paused, not yet fed: a new shard is made, or the one kept is checked."""
         self._assignment = 0
@@ -107,6 +94,7 @@ class DirectRunner(ConsumerRebalanceListener):  # type: ignore[misc]
             max_partition_fetch_bytes=settings.fetch_partition_bytes,
             fetch_max_bytes=settings.fetch_bytes,
         )
+        self._guard = Guard(log, self._consumer, self._is_fed, metrics)
 
     # -- rebalances ------------------------------------------------------------------------------------------------
 
@@ -151,7 +139,7 @@ class DirectRunner(ConsumerRebalanceListener):  # type: ignore[misc]
             if held is not None:
                 self._drop(partition)
             shard = Shard(self._schedule, self._pepper, start, resume, partition=partition)
-            held = _Held(shard, Outbox(self._log, shard, self._archive, self._metrics), start)
+            held = Held(shard, Outbox(self._log, shard, self._archive, self._metrics), start)
             self._held[partition] = held
             self._metrics.started(shard)
         else:
@@ -204,22 +192,22 @@ class DirectRunner(ConsumerRebalanceListener):  # type: ignore[misc]
         self._consumer.subscribe([self._topic], listener=self)
 
     async def _take(self, place: TopicPartition, records: Sequence[Any], stop: asyncio.Event) -> None:
-        """Fold a batch of one partition. Records that are not `next` are not folded: see _guard."""
+        """Fold a batch of one partition. Records that are not `next` are not folded: see Guard."""
         for start in range(0, len(records), SLICE_RECORDS):
             held = self._held.get(place.partition)
-            if held is None or place.partition in self._starting or stop.is_set():
+            if held is None or not self._is_fed(place.partition, held) or stop.is_set():
                 return  # taken away, or about to be sought
             if not await self._fold(place, held, records[start : start + SLICE_RECORDS]):
                 return
             await held.outbox.room()
             await asyncio.sleep(0)
 
-    async def _fold(self, place: TopicPartition, held: _Held, records: Sequence[Any]) -> bool:
+    async def _fold(self, place: TopicPartition, held: Held, records: Sequence[Any]) -> bool:
         shard = held.shard
         outputs: list[Any] = []
         try:
             for record in records:
-                if record.offset != shard.next and not await self._guard(place, held, record.offset):
+                if record.offset != shard.next and not await self._guard.passes(place, held, record.offset):
                     return False
                 outputs += shard.feed(record.offset, record.value or b"")
         finally:
@@ -227,30 +215,9 @@ class DirectRunner(ConsumerRebalanceListener):  # type: ignore[misc]
         held.sought = None
         return True
 
-    async def _guard(self, place: TopicPartition, held: _Held, offset: int) -> bool:
-        """A record came that is not `next`: back to `next`. Where a later one comes even so, the log is asked by
-        another consumer whether anything lies between (Kafka's own markers take offsets, too); only then the shard
-        may pass over them. True: the record may be folded."""
-        following = held.shard.next
-        if offset > following and held.sought == following and await self._gap_ends(place.partition, following, offset):
-            if self._held.get(place.partition) is not held or place.partition in self._starting:
-                return False
-            self._metrics.counters.gap_skips_total += 1
-            held.shard.skip_to(offset)
-            return True
-        self._metrics.counters.guard_seeks_total += 1
-        with contextlib.suppress(IllegalStateError):  # no longer ours: the next assignment seeks
-            self._consumer.seek(place, following)
-            held.sought = following
-        return False
-
-    async def _gap_ends(self, partition: int, following: int, offset: int) -> bool:
-        """Whether the first record at or after `following` is that at `offset`."""
-        first, _ = await self._log.span(CHAT_EVENTS, partition)
-        if following < first:
-            raise PositionLost(CHAT_EVENTS, partition, following, first)
-        found = await self._log.read(CHAT_EVENTS, partition, following, max_records=1, wait_ms=1000)
-        return bool(found) and found[0].offset == offset
+    def _is_fed(self, partition: int, held: Held) -> bool:
+        """Whether that partition is still ours and its place settled."""
+        return self._held.get(partition) is held and partition not in self._starting
 
     def _raise_failures(self) -> None:
         for held in self._held.values():

@@ -16,8 +16,9 @@ from schemas.streams import CHAT_EVENTS
 from streams.log.port import LogError
 from streams.log.postgres import PostgresLog
 from streams.runner.driver import PositionLost
+from streams.runner.leased import Limits
 from streams.runner.metrics import RunnerMetrics
-from streams.runner.postgres import Limits, run_postgres
+from streams.runner.postgres import run_postgres
 from tests.generators import random_log
 from tests.integration.streams.runner.expected import PEPPER, SCHEDULE, expected, found
 from tests.integration.streams.runner.workers import Workers, load, load_slowly, settled

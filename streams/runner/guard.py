@@ -1,0 +1,69 @@
+"""The guard of the direct engine: a record that is not its shard's `next` is never folded, the consumer is sought back.
+
+In: records out of place, after a rebalance, a late fetch, a gap. Out: a seek, or leave to pass, where the log itself
+says that nothing lies between.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import IllegalStateError
+
+from streams.core.shard import Shard
+from streams.log.port import CHAT_EVENTS, Log
+from streams.runner.driver import PositionLost
+from streams.runner.metrics import RunnerMetrics
+from streams.runner.outbox import Outbox
+
+
+class Held:
+    """An assigned partition whose shard is fed."""
+
+    __slots__ = ("committed", "outbox", "shard", "sought", "writing")
+
+    def __init__(self, shard: Shard, outbox: Outbox, committed: int) -> None:
+        self.shard = shard
+        self.outbox = outbox
+        self.writing = asyncio.create_task(outbox.run(), name=f"outbox {shard.partition}")
+        self.committed = committed
+        self.sought: int | None = None
+        """The offset sought to last; None once a record was folded."""
+
+
+class Guard:
+    """Of one consumer. is_fed(partition, held): whether the partition is still ours and its place settled."""
+
+    def __init__(
+        self, log: Log, consumer: AIOKafkaConsumer, is_fed: Callable[[int, Held], bool], metrics: RunnerMetrics
+    ) -> None:
+        self._log = log
+        self._consumer = consumer
+        self._is_fed = is_fed
+        self._metrics = metrics
+
+    async def passes(self, place: TopicPartition, held: Held, offset: int) -> bool:
+        """A record came that is not `next`: back to `next`. Where a later one comes even so, the log is asked by
+        another consumer whether anything lies between (Kafka's own markers take offsets, too); only then the shard
+        may pass over them. True: the record may be folded."""
+        following = held.shard.next
+        if offset > following and held.sought == following and await self._gap_ends(place.partition, following, offset):
+            if not self._is_fed(place.partition, held):
+                return False
+            self._metrics.counters.gap_skips_total += 1
+            held.shard.skip_to(offset)
+            return True
+        self._metrics.counters.guard_seeks_total += 1
+        with contextlib.suppress(IllegalStateError):  # no longer ours: the next assignment seeks
+            self._consumer.seek(place, following)
+            held.sought = following
+        return False
+
+    async def _gap_ends(self, partition: int, following: int, offset: int) -> bool:
+        """Whether the first record at or after `following` is that at `offset`."""
+        first, _ = await self._log.span(CHAT_EVENTS, partition)
+        if following < first:
+            raise PositionLost(CHAT_EVENTS, partition, following, first)
+        found = await self._log.read(CHAT_EVENTS, partition, following, max_records=1, wait_ms=1000)
+        return bool(found) and found[0].offset == offset
