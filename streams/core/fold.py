@@ -51,10 +51,9 @@ class EpochFold:
         pairs = self._pairs
         numbers = list(map(pairs.get, viewers))
         if None in numbers:
-            fresh = [pair for pair, number in zip(viewers, numbers, strict=True) if number is None]
+            fresh = dict.fromkeys([pair for pair, number in zip(viewers, numbers, strict=True) if number is None])
             identities.check_all([identity for identity, _ in fresh])
-            for pair in fresh:
-                pairs.setdefault(pair, len(pairs))
+            pairs.update(zip(fresh, range(len(pairs), len(pairs) + len(fresh)), strict=True))
             numbers = list(map(pairs.get, viewers))
         return np.array(numbers, np.uint32)
 
