@@ -5,6 +5,7 @@ frame its life inside the event loop that serves it.
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable
 from time import perf_counter
@@ -28,6 +29,7 @@ from claim_api.stream import Streams
 from claim_api.trees import Trees
 from claim_api.viewers import ViewerPages
 from claim_api.watcher import Watcher
+from projections import read
 from streams.core import hashing
 
 logger: Final = logging.getLogger("twzrd.api")
@@ -56,6 +58,7 @@ class Api:
         self._static = StaticPages()
         self._in_flight = 0
         self._watching: asyncio.Task[None] | None = None
+        self._warming: asyncio.Task[None] | None = None
         self.counters.gauges["in_flight"] = lambda: self._in_flight
 
     async def start(self) -> None:
@@ -64,6 +67,15 @@ class Api:
             await asyncio.to_thread(hashing.enable_fast, self.config.fast_cache_dir)
         await self._database.open()
         self._watching = asyncio.create_task(self._watcher.run())
+        self._warming = asyncio.create_task(self._warm())
+
+    async def _warm(self) -> None:
+        """A connection with the statements of a first proof prepared, so that the first client does not wait for it."""
+        with contextlib.suppress(ApiError):  # no database yet: counted and logged where the question was asked
+            await read.resolve_channel(self._database, "")
+            await read.epoch(self._database, "", 0)
+            await read.body(self._database, "", 0, 0)
+            await read.policy(self._database, b"")
 
     async def end_streams(self) -> None:
         """Streams end, so that a server that waits for its requests can stop."""
@@ -72,9 +84,10 @@ class Api:
     async def stop(self) -> None:
         """Lets everything go."""
         await self.end_streams()
-        if self._watching is not None:
-            self._watching.cancel()
-            await asyncio.gather(self._watching, return_exceptions=True)
+        tasks = [task for task in (self._watching, self._warming) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         self._trees.close()
         await self._database.close()
 
