@@ -1,8 +1,9 @@
 """The archive folded again: its records through shards, as the workers met them, so late events, holes and revisions
 come out as they did live. Epochs that no record closes stay open and are counted, not sealed."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from schemas import dead as dead_letters
 from schemas.dead import DeadLetter
@@ -12,8 +13,10 @@ from schemas.streams import DEAD
 from streams.core.outputs import RESEAL, Output, ResealRequest
 from streams.core.reseal import reseal
 from streams.core.shard import Shard
+from streams.log.archive.files import ArchiveFile
 from streams.log.archive.layout import ArchiveError
-from streams.log.archive.reading import read_archive
+from streams.log.archive.reading import channel_groups, read_archive, read_group
+from streams.log.port import LogRecord
 from streams.replay.tally import Tally
 
 
@@ -29,23 +32,51 @@ class _Replayed(Shard):
         return self._output("", [], needs_offset)
 
 
+class Group(NamedTuple):
+    """Files of one channel, which may be folded apart from all others."""
+
+    files: list[ArchiveFile]
+    channel: str
+    login: str
+    records: int
+
+
 class ArchiveFold:
     """Folds one archive. Damaged files and records become dead letters, counted in the tally."""
 
     def __init__(
-        self, root: Path, schedule: PolicySchedule, pepper: bytes, tally: Tally, dead: Callable[[DeadLetter], None]
+        self,
+        root: Path,
+        schedule: PolicySchedule,
+        pepper: bytes,
+        tally: Tally,
+        dead: Callable[[DeadLetter], None],
+        groups: Sequence[Group] | None = None,
     ) -> None:
-        self._root = root
+        """groups: fold these only, of those that `shareable` gave."""
+        self.root = root
         self._schedule = schedule
         self._pepper = pepper
         self._tally = tally
         self._dead = dead
         self._revisions: dict[tuple[str, int], int] = {}
+        self._groups = channel_groups(root, self._damaged) if groups is None else [group.files for group in groups]
+
+    def shareable(self) -> list[Group] | None:
+        """The groups, where they may be folded and written apart: each of one channel under one login of its own."""
+        made = []
+        for files in self._groups:
+            channels = {channel for file in files for channel in file.summary.channels}
+            logins = {login for file in files for login in file.summary.logins}
+            if len(channels) != 1 or len(logins) != 1:
+                return None
+            made.append(Group(files, channels.pop(), logins.pop(), sum(file.summary.records for file in files)))
+        return made if len({group.login for group in made}) == len(made) else None
 
     def seals(self) -> Iterator[SealedEpoch]:
         """Every seal, channel after channel, in the order they were made."""
         shard: _Replayed | None = None
-        for partition, offset, value in read_archive(self._root, on_error=self._damaged):
+        for partition, (offset, _, value, _) in self._records():
             if shard is None or partition != shard.partition or offset < shard.next:
                 self._left_open(shard)
                 shard = _Replayed(self._schedule, self._pepper, partition)
@@ -60,6 +91,10 @@ class ArchiveFold:
             self._tally.records += 1
             yield from self._keep(shard)
         self._left_open(shard)
+
+    def _records(self) -> Iterator[tuple[int, LogRecord]]:
+        for group in self._groups:
+            yield from read_group(group, self._damaged)
 
     def _keep(self, shard: _Replayed) -> list[SealedEpoch]:
         made, shard.made = shard.made, []
@@ -82,7 +117,7 @@ class ArchiveFold:
         revision = self._revisions.get((request.channel, request.epoch_start_s), -1) + 1
         records = (
             (offset, value)
-            for partition, offset, value in read_archive(self._root, request.channel, on_error=self._damaged_again)
+            for partition, offset, value in read_archive(self.root, request.channel, on_error=self._damaged_again)
             if partition == shard.partition
         )
         sealed = reseal(
@@ -96,7 +131,7 @@ class ArchiveFold:
 
     def _damaged(self, error: ArchiveError) -> None:
         self._tally.failed_inputs.append(str(error))
-        self._dead(dead_letters.dead_letter("record", {"file": str(self._root)}, str(error), b""))
+        self._dead(dead_letters.dead_letter("record", {"file": str(self.root)}, str(error), b""))
 
     def _damaged_again(self, error: ArchiveError) -> None:
         """Reported when the archive was read the first time."""

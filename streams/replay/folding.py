@@ -1,8 +1,9 @@
 """Inputs folded: what replay seals and verify compares. Lines through the readers, the archive through shards."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from schemas.dead import VERSION as DEAD_VERSION
 from schemas.dead import DeadLetter, dead_letter
@@ -14,8 +15,11 @@ from streams.collect.files.formats import ReadOptions
 from streams.collect.files.source import STDIN
 from streams.core.sealing import Sealer
 from streams.replay.reading import RowReaders, check_sources
-from streams.replay.store import DEFAULT_BUDGET_BYTES, EpochStore
+from streams.replay.store import DEFAULT_BUDGET_BYTES, EpochStore, Key
 from streams.replay.tally import Tally
+
+if TYPE_CHECKING:
+    from streams.replay.archived import ArchiveFold, Group
 
 Progress = Callable[[str, int, int], None]
 """Called now and then with (input, bytes of it taken in, lines so far)."""
@@ -94,24 +98,41 @@ class Folding:
 
     def seals(self) -> Iterator[SealedEpoch]:
         """Every sealed epoch: of the lines one revision each, of archives what their records say."""
-        for (channel, start_ms), events in self.store.drain():
-            sealed = self.sealer.seal(channel, self.store.login_of(channel), start_ms // 1000, 0, events, [])
-            if sealed is not None:
-                self.tally.take_seal(sealed)
-                yield sealed
+        yield from self.line_seals(self.store.keys())
         for sealed in self.archived_seals():
             self.tally.take_seal(sealed)
             yield sealed
 
+    def line_seals(self, keys: Iterable[Key]) -> Iterator[SealedEpoch]:
+        """Seals of those epochs of the lines."""
+        for channel, start_ms in keys:
+            events = self.store.take((channel, start_ms))
+            sealed = self.sealer.seal(channel, self.store.login_of(channel), start_ms // 1000, 0, events, [])
+            if sealed is not None:
+                self.tally.take_seal(sealed)
+                yield sealed
+
     def archived_seals(self) -> Iterator[SealedEpoch]:
         """The seals of the archives among the inputs, every revision."""
-        if not self._archives:
-            return
+        for archive in self.archives():
+            yield from archive.seals()
+
+    def archives(self) -> Iterator["ArchiveFold"]:
+        """The archives among the inputs, each to be folded."""
+        for archive in self._archives:
+            yield self.archive(archive, self.tally, self._dead)
+
+    def archive(
+        self,
+        root: Path,
+        tally: Tally,
+        dead: Callable[[DeadLetter], None],
+        groups: "Sequence[Group] | None" = None,
+    ) -> "ArchiveFold":
+        """One archive, or some groups of it, under this folding's rules."""
         from streams.replay.archived import ArchiveFold  # Parquet takes 0.2 s to import: only where there is some
 
-        rules = self._options
-        for archive in self._archives:
-            yield from ArchiveFold(archive, rules.schedule, rules.pepper, self.tally, self._dead).seals()
+        return ArchiveFold(root, self._options.schedule, self._options.pepper, tally, dead, groups)
 
 
 def _looks_archived(source: str) -> bool:

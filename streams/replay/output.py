@@ -9,10 +9,12 @@ DIR/dead.jsonl                                         a line each thing that co
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from io import FileIO
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, NamedTuple, Self
 
 import msgspec
 import orjson
@@ -26,6 +28,10 @@ from schemas.sealed import SealedEpoch
 SEALS: Final = "seals.jsonl"
 DEAD: Final = "dead.jsonl"
 PRIVATE: Final = "viewers.private.jsonl.zst"
+LEAVES: Final = "leaves"
+LEAVES_PART: Final = "leaves.part"
+ZSTD_LEVEL: Final = 1
+"""Refs do not compress: of 1M events level 3 took four times as long, for the same size."""
 _SAFE_LOGIN = re.compile(r"[a-z0-9_]{1,64}")
 
 
@@ -62,20 +68,86 @@ def seal_line(sealed: SealedEpoch, folder: str) -> dict[str, Any]:
         "coverage_hash": header.coverage_hash.hex(),
         "pepper_commit": header.pepper_commit.hex(),
         "seal_hash": header.hash().hex(),
-        "leaves": f"leaves/{folder}/{header.epoch_start_s}.{header.revision}.leaves.zst",
+        "leaves": f"{LEAVES}/{folder}/{header.epoch_start_s}.{header.revision}.leaves.zst",
         "policy": orjson.Fragment(sealed.policy),
     }
 
 
+class Written(NamedTuple):
+    """A seal that was written: what it sorts by, its line of seals.jsonl, its hash."""
+
+    place: tuple[str, int, int]
+    """Channel, epoch start, revision."""
+    line: bytes
+    seal_hash: bytes
+
+
+class SealFiles:
+    """Writes leaf dumps and a private file below DIR; one in each process that seals. The folder is there."""
+
+    def __init__(self, folder: Path, private: Path) -> None:
+        """Raises OutputError where the private file cannot be made."""
+        self._folder = folder
+        self._made: set[str] = set()
+        self._compressor = zstandard.ZstdCompressor(level=ZSTD_LEVEL)
+        try:
+            descriptor = os.open(private, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except OSError as error:
+            raise OutputError(f"{private}: {error}; make room and replay again") from error
+        self._private_raw = os.fdopen(descriptor, "wb")
+        self._private = zstandard.ZstdCompressor(level=ZSTD_LEVEL).stream_writer(self._private_raw)
+
+    def write(self, sealed: SealedEpoch, leaf_folder: str) -> Written:
+        """Write one sealed epoch. Raises OutputError when the disk refuses."""
+        header = sealed.header
+        line = seal_line(sealed, leaf_folder)
+        path = f"{self._folder}/{_part_of(line['leaves'])}"
+        try:
+            if leaf_folder not in self._made:
+                os.makedirs(os.path.dirname(path), exist_ok=True)
+                self._made.add(leaf_folder)
+            with open(path, "wb", buffering=0) as file:
+                _write_all(file, self._compressor.compress(sealed.preimages().data))
+            self._private.write(_private_line(sealed) + b"\n")
+        except OSError as error:
+            raise OutputError(f"{path}: {error}; make room and replay again") from error
+        place = (header.channel, header.epoch_start_s, header.revision)
+        return Written(place, orjson.dumps(line), header.hash())
+
+    def close(self) -> None:
+        """The private file is whole. Raises OutputError when the disk refuses."""
+        try:
+            self._private.close()  # type: ignore[no-untyped-call]
+            self._private_raw.close()
+        except OSError as error:
+            raise OutputError(f"{self._folder}: {error}; make room and replay again") from error
+
+    def abandon(self) -> None:
+        """Let the files go as they are; what keeps them from being closed has been told."""
+        with suppress(OSError, ValueError):
+            self._private_raw.close()
+
+
+def _part_of(leaves: str) -> str:
+    """Where a leaf dump lies until everything is whole: leaves.part/… for leaves/…"""
+    return LEAVES_PART + leaves.removeprefix(LEAVES)
+
+
+def _write_all(file: FileIO, data: bytes) -> None:
+    rest = memoryview(data)
+    while rest:
+        rest = rest[file.write(rest) :]
+
+
 class OutputWriter:
-    """Writes one replay's folder. Files take their names when they are whole; an earlier replay's are replaced."""
+    """Writes one replay's folder. Files take their names when all is whole; an earlier replay's are replaced."""
 
     def __init__(self, folder: Path) -> None:
         """Makes the folder. Raises OutputError where it cannot, or where it holds something else."""
-        self._folder = folder
-        self._lines: list[tuple[str, int, int, bytes]] = []
+        self.folder = folder
+        self._written: list[Written] = []
         self._folders: dict[str, str] = {}
-        self.seal_hashes: list[bytes] = []
+        self._parts: list[Path] = []
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -88,13 +160,11 @@ class OutputWriter:
         if foreign:
             raise OutputError(f"--out {folder} holds {foreign[0]!r}, which is not a replay's; name an empty folder")
         (folder / SEALS).unlink(missing_ok=True)
-        shutil.rmtree(folder / "leaves", ignore_errors=True)
-        self._compressor = zstandard.ZstdCompressor(level=3)
-        self._private_part = folder / (PRIVATE + ".part")
-        self._private_part.unlink(missing_ok=True)
-        descriptor = os.open(self._private_part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        self._private_raw = os.fdopen(descriptor, "wb")
-        self._private = zstandard.ZstdCompressor(level=3).stream_writer(self._private_raw)
+        for old in (LEAVES, LEAVES_PART):
+            shutil.rmtree(folder / old, ignore_errors=True)
+        for left in folder.glob(PRIVATE + ".part*"):
+            left.unlink()
+        self._own = SealFiles(folder, self._new_part())
         self._dead = (folder / (DEAD + ".part")).open("wb")
 
     def __enter__(self) -> Self:
@@ -103,27 +173,23 @@ class OutputWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._private.close()  # type: ignore[no-untyped-call]
-        self._private_raw.close()
+        self._own.abandon()
         self._dead.close()
 
     def seal(self, sealed: SealedEpoch) -> None:
         """Write one sealed epoch. Raises OutputError when the disk refuses."""
-        header = sealed.header
-        line = seal_line(sealed, self._folder_for(header.channel, sealed.login))
-        path = self._folder / line["leaves"]
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            part = path.with_suffix(".part")
-            part.write_bytes(self._compressor.compress(sealed.preimages().tobytes()))
-            part.replace(path)
-            self._private.write(_private_line(sealed) + b"\n")
-        except OSError as error:
-            raise OutputError(f"{path}: {error}; make room and replay again") from error
-        self._lines.append((header.channel, header.epoch_start_s, header.revision, orjson.dumps(line)))
-        self.seal_hashes.append(header.hash())
+        leaf_folder = self.leaf_folder(sealed.header.channel, sealed.login)
+        self._written.append(self._own.write(sealed, leaf_folder))
 
-    def _folder_for(self, channel: str, login: str) -> str:
+    def parts(self, count: int) -> list[Path]:
+        """Names for private files that as many other processes write; they go in this order behind our own."""
+        return [self._new_part() for _ in range(count)]
+
+    def take(self, written: Iterable[Written]) -> None:
+        """Take note of seals that another process has written."""
+        self._written += written
+
+    def leaf_folder(self, channel: str, login: str) -> str:
         """One folder a channel: where two channels bore one login, the second goes by its id or hash."""
         if channel not in self._folders:
             name = folder_of(channel, login)
@@ -137,20 +203,30 @@ class OutputWriter:
 
     def finish(self) -> str:
         """Give the files their names and return the digest: blake3 of all seal hashes, sorted, concatenated."""
-        self._lines.sort(key=lambda line: line[:3])
+        self._written.sort(key=lambda one: one.place)
+        self._own.close()
         try:
-            self._private.close()  # type: ignore[no-untyped-call]
-            self._private_raw.close()
             self._dead.close()
-            seals = self._folder / (SEALS + ".part")
+            with self._parts[0].open("ab") as whole:
+                for part in self._parts[1:]:
+                    with part.open("rb") as one:  # frames of zstd may follow each other
+                        shutil.copyfileobj(one, whole, 1 << 20)
+                    part.unlink()
+            seals = self.folder / (SEALS + ".part")
             with seals.open("wb") as out:
-                out.writelines(line[3] + b"\n" for line in self._lines)
-            self._private_part.replace(self._folder / PRIVATE)
-            (self._folder / (DEAD + ".part")).replace(self._folder / DEAD)
-            seals.replace(self._folder / SEALS)
+                out.writelines(one.line + b"\n" for one in self._written)
+            if (self.folder / LEAVES_PART).exists():
+                (self.folder / LEAVES_PART).replace(self.folder / LEAVES)
+            self._parts[0].replace(self.folder / PRIVATE)
+            (self.folder / (DEAD + ".part")).replace(self.folder / DEAD)
+            seals.replace(self.folder / SEALS)
         except OSError as error:
-            raise OutputError(f"{self._folder}: {error}; make room and replay again") from error
-        return digest(self.seal_hashes)
+            raise OutputError(f"{self.folder}: {error}; make room and replay again") from error
+        return digest([one.seal_hash for one in self._written])
+
+    def _new_part(self) -> Path:
+        self._parts.append(self.folder / f"{PRIVATE}.part{len(self._parts)}")
+        return self._parts[-1]
 
 
 def digest(seal_hashes: list[bytes]) -> str:
@@ -160,8 +236,7 @@ def digest(seal_hashes: list[bytes]) -> str:
 
 def _private_line(sealed: SealedEpoch) -> bytes:
     body = sealed.body
-    refs = body.refs.tobytes().hex()
-    hex_refs = (refs[at : at + 64] for at in range(0, len(refs), 64))
+    hex_refs = body.refs.tobytes().hex(" ", 32).split()
     return orjson.dumps(
         {
             "channel": sealed.header.channel,
@@ -174,7 +249,7 @@ def _private_line(sealed: SealedEpoch) -> bytes:
 
 def read_private(path: Path) -> Iterator[dict[str, Any]]:
     """The private file's lines: {channel, epoch_start_s, revision, viewers: [[ref, identity, login], …]}."""
-    with path.open("rb") as raw, zstandard.ZstdDecompressor().stream_reader(raw) as stream:
+    with path.open("rb") as raw, zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True) as stream:
         pending = b""
         while block := stream.read(1 << 20):
             *lines, pending = (pending + block).split(b"\n")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from streams.replay.folding import Folding, FoldOptions, Progress
 from streams.replay.output import OutputWriter
+from streams.replay.sealing import seal_all
 from streams.replay.tally import Tally
 
 
@@ -23,7 +24,6 @@ def replay(sources: Sequence[str], out: Path, options: FoldOptions, progress: Pr
     with OutputWriter(out) as writer:
         folding = Folding(options, writer.dead, progress)
         folding.take(sources)
-        for sealed in folding.seals():
-            writer.seal(sealed)
+        seal_all(folding, writer, options.jobs)
         folding.store.close()
         return Replayed(folding.tally, writer.finish())

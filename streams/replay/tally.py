@@ -1,7 +1,7 @@
 """What went into a replay, and what became of it."""
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 from schemas.sealed import SealedEpoch
 
@@ -30,3 +30,9 @@ class Tally:
             self.duplicates += sealed.stats.duplicates
             self.conflicts += sealed.stats.conflicts
             self.excluded += sealed.stats.excluded
+
+    def add(self, other: "Tally") -> None:
+        """Take in what another process counted."""
+        for each in fields(self):
+            mine, theirs = getattr(self, each.name), getattr(other, each.name)
+            setattr(self, each.name, mine + theirs)

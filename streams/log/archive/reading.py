@@ -7,7 +7,7 @@ place being read.
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from schemas.identity import ID_PREFIX, LOGIN_PREFIX
 from streams.log.archive.files import ArchiveFile, find_files
@@ -43,6 +43,9 @@ class Query(NamedTuple):
         return self.channel is None or self.channel in named
 
 
+EVERYTHING: Final = Query()
+
+
 def read_archive(
     root: Path,
     channel: str | None = None,
@@ -71,6 +74,17 @@ def read_records(
     """As read_archive, with key and log time too."""
     query, errors = Query(channel, from_ms, to_ms), list[ArchiveError]()
     report = on_error or errors.append
+    for group in channel_groups(root, report, query):
+        yield from read_group(group, report, query)
+    if errors:
+        raise ArchiveError(
+            f"{len(errors)} faults in archive {root}, the rest was read: " + "; ".join(map(str, errors[:5]))
+        )
+
+
+def channel_groups(root: Path, report: Report, query: Query = EVERYTHING) -> list[list[ArchiveFile]]:
+    """The files that may hold something asked for, those that share a channel together, in the order they are read.
+    Groups may be read apart from each other, by several processes too. A damaged file is reported and left out."""
     files: list[ArchiveFile] = []
     for name in find_files(root):
         try:
@@ -80,12 +94,14 @@ def read_records(
             continue
         if query.wants_file(file):
             files.append(file)
-    for group in _by_channel(files):
-        yield from merge(group, lambda file: _records(file, query), lambda record: record[1:3], report)
-    if errors:
-        raise ArchiveError(
-            f"{len(errors)} faults in archive {root}, the rest was read: " + "; ".join(map(str, errors[:5]))
-        )
+    return _by_channel(files)
+
+
+def read_group(
+    files: Sequence[ArchiveFile], report: Report, query: Query = EVERYTHING
+) -> Iterator[tuple[int, LogRecord]]:
+    """(partition, record) of one group, in (partition, offset) order. What is damaged is reported, the rest goes on."""
+    yield from merge(files, lambda file: _records(file, query), lambda record: record[1:3], report)
 
 
 def _by_channel(files: Sequence[ArchiveFile]) -> list[list[ArchiveFile]]:
