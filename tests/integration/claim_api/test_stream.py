@@ -98,17 +98,20 @@ async def test_seals_over_many_cuts_come_each_once_and_in_order(api: Any, world:
     assert [number for number, _ in seen] == sorted({number for number, _ in seen})
 
 
-async def test_a_client_far_behind_is_served_from_the_database_and_then_from_memory(serve: Any, world: Any) -> None:
+@pytest.mark.parametrize("after", [3, 12])
+async def test_a_client_far_behind_is_served_from_the_database_and_then_from_memory(
+    serve: Any, world: Any, after: int
+) -> None:
     await world.apply(*hours(0, 10))
     async with serve(bounds=Bounds(stream_kept_seals=2)) as api:
         await api.until_sealed(T0_S + 9 * HOUR_S)
         await world.apply(*hours(10, 10))
         await api.until_sealed(T0_S + 19 * HOUR_S)
-        async with stream(api, "?after=3") as reader:
-            found = [(await reader.event())[1]["epoch_start_s"] for _ in range(17)]
+        async with stream(api, f"?after={after}") as reader:
+            found = [(await reader.event())[1]["epoch_start_s"] for _ in range(20 - after)]
             await world.apply(*hours(20, 1))
             found.append((await reader.event())[1]["epoch_start_s"])
-    assert found == [T0_S + number * HOUR_S for number in range(3, 21)]
+    assert found == [T0_S + number * HOUR_S for number in range(after, 21)]
 
 
 async def test_a_filtered_stream_has_its_channels_seals_only(api: Any, world: Any) -> None:
