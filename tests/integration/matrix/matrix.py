@@ -19,14 +19,13 @@ from tests.integration.matrix.rules import GRACE_S, PARTITIONS, PEPPER, SCHEDULE
 from tests.integration.matrix.said import Differences, Listener, Said, differences, expected
 from tests.integration.matrix.servers import Server
 from tests.integration.matrix.ways import Way, open_log
-from tests.integration.matrix.workers import Workers, exit_codes
+from tests.integration.matrix.workers import Workers
 
 CHANNELS: Final = 12
 HOURS: Final = 7
 PATIENCE_S: Final = 60.0
 """No new record on epoch.sealed for that long, though something is missing: it will not come any more."""
-NEWS_S: Final = 8.0
-END_S: Final = 40.0
+NEWS_S: Final = 10.0
 THIRD: Final = "c"
 
 
@@ -40,6 +39,7 @@ class Report:
     seals: int
     late: int
     kills: int
+    pauses: int
     server_kills: int
     restarts: int
     said_again: int
@@ -54,7 +54,8 @@ class Report:
         found = self.differences
         return (
             f"matrix {self.way} seed {self.seed}: {self.records} records, {self.seals} seals, {self.late} late, "
-            f"{self.kills} SIGKILLs of workers at {self.sealed_at_kills} seals, {self.server_kills} of the server, "
+            f"{self.kills} SIGKILLs of workers at {self.sealed_at_kills} seals, "
+            f"{self.pauses} pauses, {self.server_kills} of the server, "
             f"{self.restarts} restarts, {self.said_again} seals said again, {len(found.wrong)} wrong, "
             f"{len(found.missing)} missing, {len(found.extra)} extra, {self.seconds:.0f} s"
         )
@@ -83,7 +84,7 @@ class _Run:
         self._listener = Listener(log, PARTITIONS)
         self._sealed_at_kills: list[int] = []
         self._pauses: list[asyncio.Task[None]] = []
-        self._ending: list[int] = []
+        self._exit_codes: list[int] = []
 
     async def through(self) -> Report:
         began_s = asyncio.get_running_loop().time()
@@ -98,8 +99,7 @@ class _Run:
         await asyncio.gather(*self._pauses)
         wanted = await expected(self._log, SCHEDULE, PEPPER)
         await self._settle(wanted)
-        ending = [self._workers.ask_to_end(name) for name in self._workers.names()]
-        self._ending += await asyncio.to_thread(exit_codes, ending, END_S)
+        self._exit_codes += await self._workers.end_well(self._workers.names())
         await self._listener.catch_up()
         said = self._listener.said
         return Report(
@@ -109,12 +109,13 @@ class _Run:
             len(said.seals),
             len(said.late),
             self._workers.kills,
+            len(self._pauses),
             self._server.kills,
             self._workers.restarts,
             said.times.total() - len(said.seals),
             self._sealed_at_kills,
             differences(wanted, said),
-            self._ending,
+            self._exit_codes,
             asyncio.get_running_loop().time() - began_s,
         )
 
@@ -161,11 +162,12 @@ class _Run:
             for name in names:
                 self._workers.start(name, known=name != THIRD)
         elif step.fault is Fault.PAUSE:
+            await asyncio.gather(*self._pauses)  # one at a time, so that another goes on
             self._pauses.append(asyncio.create_task(self._pause()))
         elif step.fault is Fault.JOIN:
             self._workers.start(THIRD, known=False)
         elif step.fault is Fault.LEAVE:
-            await self._leave()
+            self._exit_codes += await self._workers.end_well([THIRD])
         elif step.fault is Fault.SERVER:
             await self._server.kill_and_restart()
         else:
@@ -181,16 +183,10 @@ class _Run:
             await asyncio.sleep(0.1)
 
     async def _pause(self) -> None:
-        running = self._workers.names()
-        if len(running) > 1:  # one is left to go on meanwhile, so that two come to hold the same partition
-            name = self._rng.choice([name for name in running if name != THIRD])
-            self._workers.pause(name)
-            await asyncio.sleep(self._way.pause_s)
-            self._workers.go_on(name)
-
-    async def _leave(self) -> None:
-        process = self._workers.ask_to_end(THIRD)
-        self._ending += await asyncio.to_thread(exit_codes, [process], END_S)
+        name = self._rng.choice([name for name in self._workers.names() if name != THIRD])
+        self._workers.pause(name)
+        await asyncio.sleep(self._way.pause_s)
+        self._workers.go_on(name)
 
     async def _settle(self, wanted: Said) -> None:
         """Read until nothing is missing, or nothing new has come for too long."""

@@ -1,6 +1,7 @@
 """The server under a way's log, which the matrix kills like everything else: Kafka's broker or Postgres' postmaster."""
 
 import asyncio
+import math
 import os
 import signal
 import time
@@ -28,12 +29,13 @@ class Server:
             began_s = time.monotonic()
             await asyncio.to_thread(self._kill)
             self.kills += 1
+            self.away.append((began_s, math.inf))
             await asyncio.to_thread(self._start)
-            self.away.append((began_s, time.monotonic()))
+            self.away[-1] = (began_s, time.monotonic())
 
-    def was_away_after(self, since_s: float) -> bool:
-        """Whether it is away, or was at any moment after that."""
-        return self._turn.locked() or any(back_s >= since_s for _, back_s in self.away)
+    def was_away(self, from_s: float, to_s: float) -> bool:
+        """Whether it was away at any moment of that time."""
+        return any(killed_s <= to_s and back_s >= from_s for killed_s, back_s in self.away)
 
 
 def broker(kafka: DevKafka) -> Server:

@@ -4,6 +4,7 @@ Both ways run at once on one broker, so its kill strikes both.
 """
 
 import asyncio
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -28,9 +29,10 @@ async def test_faults_on_kafka_change_no_seal_and_lose_none(
     )
     with capfd.disabled():
         for report in reports:
-            print(f"\n{report}", file=sys.stderr)
-    for report in reports:
+            print(f"\nTWZRD_SEED={os.environ['TWZRD_SEED']}: {report}", file=sys.stderr)
+    for way, report in zip(chosen, reports, strict=True):
         assert not report.differences, report.differences
-        assert report.kills >= 6
+        assert report.kills >= ways.KILLS[way.name]
+        assert report.pauses == way.pauses
         assert set(report.exit_codes) == {0}, f"{report.way}: {report.exit_codes}"
     assert server.kills == 2

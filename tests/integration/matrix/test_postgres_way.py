@@ -1,5 +1,6 @@
 """Whatever happens to the workers and to Postgres: no seal with another root, none missing, none even said twice."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -21,9 +22,14 @@ async def test_faults_on_postgres_change_no_seal_and_lose_none(
     finally:
         postgres.stop()
     with capfd.disabled():
-        print(f"\n{report}", file=sys.stderr)
+        print(f"\nTWZRD_SEED={os.environ['TWZRD_SEED']}: {report}", file=sys.stderr)
     assert not report.differences, report.differences
     assert report.said_again == 0
-    assert report.kills >= 8
+    assert report.kills >= ways.KILLS[way.name]
+    assert report.pauses == way.pauses
     assert report.server_kills == 1
     assert set(report.exit_codes) == {0}
+
+
+def test_the_three_ways_kill_at_least_twenty_workers() -> None:
+    assert sum(ways.KILLS.values()) >= 20

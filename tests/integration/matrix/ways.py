@@ -2,12 +2,16 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from streams.log.kafka import KafkaLog, KafkaSettings
 from streams.log.port import Log
 from streams.log.postgres import PostgresLog
 from tests.integration.matrix.rules import PARTITIONS, write_pepper, write_policy
 from tests.integration.matrix.workers import Entry
+
+KILLS: Final = {"postgres": 8, "direct": 6, "faust": 6}
+"""Workers killed one by one; a further fault kills all at once. At least 20 together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +33,14 @@ class Way:
 def on_postgres(folder: Path, dsn: str) -> Way:
     """The runner on Postgres."""
     chosen = {"TWZRD_LOG": "postgres", "TWZRD_DATABASE_URL": dsn}
-    return Way("postgres", {**_common(folder), **chosen}, 8, 2, 7.0, (0.5, 3.0), exactly_once=True)
+    return Way("postgres", {**_common(folder), **chosen}, KILLS["postgres"], 2, 7.0, (0.5, 3.0), exactly_once=True)
 
 
 def on_kafka(folder: Path, engine: str, bootstrap: str, prefix: str, entry: Entry | None = None) -> Way:
     """engine: "faust" or "direct"."""
     chosen = {"TWZRD_LOG": "kafka", "TWZRD_ENGINE": engine, "TWZRD_KAFKA_BOOTSTRAP": bootstrap}
     environment = {**_common(folder), **chosen, "TWZRD_TOPIC_PREFIX": prefix}
-    return Way(engine, environment, 6, 1, 12.0, (1.0, 6.0), entry=entry or Entry())
+    return Way(engine, environment, KILLS[engine], 1, 12.0, (1.0, 6.0), entry=entry or Entry())
 
 
 def _common(folder: Path) -> dict[str, str]:

@@ -4,6 +4,7 @@ Composition and settings are thereby tested as well. A worker that ends by itsel
 away while it started: then it is started again, as `twzrd up` would.
 """
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -16,7 +17,10 @@ from typing import Final
 
 from tests.integration.matrix.servers import Server
 
+END_S: Final = 40.0
 PROJECT: Final = Path(__file__).parents[3]
+START_S: Final = 15.0
+"""A younger process may still be starting: it may give up if the server is away, or end at once by SIGTERM."""
 TWZRD: Final = (sys.executable, "-m", "infra.cli")
 
 
@@ -79,18 +83,24 @@ class Workers:
         self._paused.discard(name)
         self._running[name].send_signal(signal.SIGCONT)
 
-    def ask_to_end(self, name: str) -> subprocess.Popen[bytes]:
-        """SIGTERM; the caller waits for it."""
-        process = self._running.pop(name)
-        process.terminate()
-        return process
+    async def end_well(self, names: Sequence[str]) -> list[int]:
+        """SIGTERM, wait; the exit codes of those that had started. Raises subprocess.TimeoutExpired."""
+        processes = [(self._running.pop(name), self._is_young(name)) for name in names]
+        for process, _ in processes:
+            process.terminate()
+        codes = [await asyncio.to_thread(process.wait, END_S) for process, _ in processes]
+        return [code for code, (_, young) in zip(codes, processes, strict=True) if not young]
+
+    def _is_young(self, name: str) -> bool:
+        return time.monotonic() < self._started_s[name] + START_S
 
     def look_after(self) -> None:
         """Start again what could not start because the server was away; anything else that ended is a failure."""
         for name, process in list(self._running.items()):
             if process.poll() is None:
                 continue
-            assert self._server.was_away_after(self._started_s[name]), (
+            started_s = self._started_s[name]
+            assert self._server.was_away(started_s, started_s + START_S), (
                 f"worker {name} ended by itself with code {process.returncode}:\n{self.log_tail()}"
             )
             self.restarts += 1
@@ -106,9 +116,3 @@ class Workers:
             process.kill()
             process.wait()
         self._running.clear()
-
-
-def exit_codes(processes: Sequence[subprocess.Popen[bytes]], within_s: float) -> list[int]:
-    """Exit codes of workers that were asked to end. Raises subprocess.TimeoutExpired."""
-    until_s = time.monotonic() + within_s
-    return [process.wait(max(0.1, until_s - time.monotonic())) for process in processes]
