@@ -15,7 +15,6 @@ from tests.integration.matrix.rules import PEPPER, SCHEDULE
 from tests.integration.matrix.said import Said, differences, expected
 from tests.memory_log import MemoryLog
 
-
 _told: list[Said] = []
 
 
