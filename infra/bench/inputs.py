@@ -36,10 +36,10 @@ def simple_events(bench: Bench) -> Path:
 
 
 def irc_lines(bench: Bench, lines: int) -> Path:
-    """Tagged IRC lines distributed as the simple fold's events are (50 channels and 100,000 viewers by Zipf, half as
-    many participations as lines, which is far more than in real captures), a day for each million: PRIVMSG with all of
-    Twitch's tags, 1 % cheers, 2 % subs, gifts, raids and others, neighbours out of order by up to 400 ms, about 370
-    bytes a line as in real captures."""
+    """Tagged IRC lines distributed as the simple fold's events are: 50 channels and 100,000 viewers by Zipf, half as
+    many participations as lines, which is far more than in real captures; a day for each million. PRIVMSG with all of
+    Twitch's tags, 1 % cheers, 1 % subs, gifts, raids and others (0.85 % in a real capture), neighbours out of order by
+    up to 400 ms, about 390 bytes a line (370 there)."""
     return _made(bench, bench.cache / f"chat-{lines}.irc", lambda path: _write_irc(path, lines))
 
 
@@ -108,7 +108,7 @@ def _irc_line(at_ms: int, channel: int, viewer: int, chance: float, words: int, 
         at_ms,
         100_000_000 + viewer * 7,
     )
-    if chance < 0.02:
+    if chance < 0.01:
         kind, extra = _NOTICES[viewer % len(_NOTICES)]
         return (
             b"%b;color=#8A2BE2;display-name=%b;emotes=;flags=;login=%b;msg-id=%b%b%b"
@@ -123,7 +123,7 @@ def _irc_line(at_ms: int, channel: int, viewer: int, chance: float, words: int, 
                 channel,
             )
         )
-    bits = b";bits=%d" % (1 + viewer % 500) if chance < 0.03 else b""
+    bits = b";bits=%d" % (1 + viewer % 500) if chance < 0.02 else b""
     return (
         b"%b%b;color=#8A2BE2;display-name=%b;emotes=;first-msg=0;flags=;returning-chatter=0%b"
         b":%b!%b@%b.tmi.twitch.tv PRIVMSG #channel_%02d :%b\r\n"

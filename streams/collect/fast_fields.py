@@ -17,9 +17,10 @@ U64 = NDArray[np.uint64]
 LOGIN_WIDTH: Final = 32
 _MAX_FAST_LOGIN: Final = 25
 _NUMBER_WIDTH: Final = 16
-_TEN_POWERS: Final = np.zeros((_NUMBER_WIDTH, 2))
-"""Digits @ these = the upper and the lower 8 digits of a number, exact in float64."""
-_TEN_POWERS[:8, 0] = _TEN_POWERS[8:, 1] = 10.0 ** np.arange(7, -1, -1)
+_ZEROS, _HIGH_BITS, _OVER_NINE = (np.uint64(byte * 0x0101010101010101) for byte in (0x30, 0x80, 0x76))
+_PAIRS, _UPPER, _LOWER = (np.uint64(v) for v in (0x000000FF000000FF, 100 + (1_000_000 << 32), 1 + (10_000 << 32)))
+_KEEP_LAST: Final = np.array([(1 << 64) - (1 << 64 - 8 * n) for n in range(9)], np.uint64)
+"""Masks that keep the last n bytes of a little-endian word."""
 _ALL_TRUE: Final = np.uint64(0x0101010101010101)
 
 _HEX_PAIR: Final = np.full(65_536, 256, np.uint16)
@@ -47,13 +48,25 @@ def numbers(data: Bytes, start: Index, end: Index) -> tuple[U64, Mask]:
     """Numbers of 1 to 16 digits without leading zero (so number and text stand for each other), and which are such."""
     length = end - start
     ok = (start >= 0) & (length >= 1) & (length <= _NUMBER_WIDTH) & (end >= _NUMBER_WIDTH)
-    digits = gather(data, np.maximum(end - _NUMBER_WIDTH, 0), _NUMBER_WIDTH) - np.uint8(0x30)
-    before = _NUMBER_WIDTH - np.clip(length, 0, _NUMBER_WIDTH).astype(np.uint8)
-    digits *= np.arange(_NUMBER_WIDTH, dtype=np.uint8) >= before[:, None]
-    ok &= _all_true(digits <= 9)
+    near = gather(data, np.maximum(end - _NUMBER_WIDTH, 0), _NUMBER_WIDTH).view("<u8")
+    value, good = eight_digits(near[:, 1], np.minimum(np.maximum(length, 0), 8))
+    ok &= good
     ok &= (data[start] != 0x30) | (length == 1)
-    halves = (digits.astype(np.float64) @ _TEN_POWERS).astype(np.uint64)
-    return halves[:, 0] * np.uint64(10**8) + halves[:, 1], ok
+    if len(length) and length.max() > 8:
+        upper, good = eight_digits(near[:, 0], np.minimum(np.maximum(length - 8, 0), 8))
+        ok &= good
+        value += upper * np.uint64(10**8)
+    return value, ok
+
+
+def eight_digits(word: U64, length: Index) -> tuple[U64, Mask]:
+    """(n,) the number in the last `length` (0..8) bytes of each little-endian word, and where all those are digits.
+    Digits are summed side by side within the word: as pairs, then fours, then all eight."""
+    digits = (word ^ _ZEROS) & _KEEP_LAST[length]
+    ok = (((digits + _OVER_NINE) | digits) & _HIGH_BITS) == 0
+    pairs = digits * np.uint64(10) + (digits >> np.uint64(8))
+    fours = (pairs & _PAIRS) * _UPPER + ((pairs >> np.uint64(16)) & _PAIRS) * _LOWER
+    return fours >> np.uint64(32), ok
 
 
 def uuids(data: Bytes, start: Index, end: Index) -> tuple[Bytes, Mask]:

@@ -13,6 +13,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from streams.collect.fast_fields import eight_digits
+
 Bytes = NDArray[np.uint8]
 Index = NDArray[np.int64]
 Mask = NDArray[np.bool_]
@@ -30,16 +32,7 @@ def _u64(value: int) -> np.uint64:
     return np.uint64(value)
 
 
-_ZEROS, _HIGH_BITS, _OVER_NINE = _u64(0x3030303030303030), _u64(0x8080808080808080), _u64(0x7676767676767676)
-_EIGHT, _SIXTEEN, _THIRTY_TWO, _TEN = _u64(8), _u64(16), _u64(32), _u64(10)
-_PAIRS, _LOW, _HIGH, _E8 = (
-    _u64(0x000000FF000000FF),
-    _u64(100 + (1_000_000 << 32)),
-    _u64(1 + (10_000 << 32)),
-    _u64(10**8),
-)
-_KEEP: Final = np.array([(1 << 64) - (1 << 8 * (8 - n)) if n else 0 for n in range(9)], np.uint64)
-"""Masks that keep the last n bytes of a little-endian word."""
+_E8 = _u64(10**8)
 _FIRST: Final = np.array([(1 << 8 * n) - 1 for n in range(9)], np.uint64)
 """Masks that keep the first n bytes."""
 
@@ -207,19 +200,10 @@ def _numbers(padded: Bytes, near: U64, start: Index, length: Index) -> tuple[U64
     """Numbers of 1 to 16 digits without leading zeros, and which are such. near: the 16 bytes before each end."""
     ok = (length >= 1) & (length <= MAX_DIGITS)
     ok &= (padded[start] != _ZERO) | (length == 1)
-    value, good = _eight_digits(near[:, 1], np.minimum(np.maximum(length, 0), 8))
+    value, good = eight_digits(near[:, 1], np.minimum(np.maximum(length, 0), 8))
     ok &= good
     if len(length) and length.max() > 8:
-        upper, good = _eight_digits(near[:, 0], np.minimum(np.maximum(length - 8, 0), 8))
+        upper, good = eight_digits(near[:, 0], np.minimum(np.maximum(length - 8, 0), 8))
         ok &= good
         value += upper * _E8
-    return value, ok
-
-
-def _eight_digits(word: U64, length: Index) -> tuple[U64, Mask]:
-    """The number in the last `length` bytes of each word: digits are summed as pairs, fours and all eight."""
-    digits = (word ^ _ZEROS) & _KEEP[length]
-    ok = (((digits + _OVER_NINE) | digits) & _HIGH_BITS) == 0
-    pairs = digits * _TEN + (digits >> _EIGHT)
-    value = ((pairs & _PAIRS) * _LOW + ((pairs >> _SIXTEEN) & _PAIRS) * _HIGH) >> _THIRTY_TWO
     return value, ok

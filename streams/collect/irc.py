@@ -62,11 +62,10 @@ def parse_line(line: bytes) -> Message:
 
 
 def _parse_tags(raw: bytes) -> dict[bytes, bytes]:
-    tags: dict[bytes, bytes] = {}
-    for pair in raw.split(b";"):
-        key, _, value = pair.partition(b"=")
-        if key:
-            tags[key] = unescape(value) if b"\\" in value else value
+    tags = {key: value for key, _, value in [pair.partition(b"=") for pair in raw.split(b";")]}
+    tags.pop(b"", None)
+    if b"\\" in raw:
+        return {key: unescape(value) for key, value in tags.items()}
     return tags
 
 
