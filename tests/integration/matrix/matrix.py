@@ -61,25 +61,24 @@ class Report:
         )
 
 
-async def run(way: Way, server: Server, seed: int, folder: Path, *, patience_s: float = PATIENCE_S) -> Report:
+async def run(way: Way, server: Server, seed: int, folder: Path) -> Report:
     """Start to verdict. Raises AssertionError where a worker ends by itself."""
     log, workers = open_log(way), Workers(folder, way.environment, server, way.entry)
     await log.open()
     try:
-        return await _Run(way, server, seed, log, workers, patience_s).through()
+        return await _Run(way, server, seed, log, workers).through()
     finally:
         workers.end()
         await log.close()
 
 
 class _Run:
-    def __init__(self, way: Way, server: Server, seed: int, log: Log, workers: Workers, patience_s: float) -> None:
+    def __init__(self, way: Way, server: Server, seed: int, log: Log, workers: Workers) -> None:
         self._way = way
         self._server = server
         self._seed = seed
         self._log = log
         self._workers = workers
-        self._patience_s = patience_s
         self._rng = random.Random(seed)
         self._listener = Listener(log, PARTITIONS)
         self._sealed_at_kills: list[int] = []
@@ -199,6 +198,6 @@ class _Run:
                     heard_s = clock()
             except LogError:
                 heard_s = clock()
-            if clock() - heard_s > self._patience_s:
+            if clock() - heard_s > PATIENCE_S:
                 return
             await asyncio.sleep(0.3)

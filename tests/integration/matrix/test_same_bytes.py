@@ -20,7 +20,7 @@ from tests.integration.matrix.said import Listener
 from tests.integration.matrix.workers import PROJECT, TWZRD
 
 PARTITIONS: Final = 4
-WITHIN_S: Final = 120.0
+WITHIN_S: Final = 200.0
 FILES: Final = {
     "vectors/seals/kinds_400.irc": "acf714ce1a9e07f7d3343dec531bb6dd98a52d0503651a4df3a89fdafe57b826",
     "data/forsen_2023-06-02.irc": "78b223cd5486304da5708fa0ffa58be0447b220769374bb4ff44a257f6abfb51",
