@@ -18,9 +18,9 @@ from claim_api.errors import ApiError
 from claim_api.flight import BuiltCache
 from projections import read, rows
 from projections.read import Database
+from schemas.body import decode_leaves
 from schemas.errors import SchemaError
 from schemas.seal import LEAF_BYTES, leaf_preimages
-from schemas.sealed import decode_body
 from streams.core.proofs import ProvableEpoch
 
 TREE_BYTES_PER_LEAF: Final = 256
@@ -83,8 +83,8 @@ def _key(epoch: rows.Epoch) -> Key:
 
 def _provable(epoch: rows.Epoch, blob: bytes, policy: bytes) -> ProvableEpoch:
     try:
-        body = decode_body(blob)
-        preimages = leaf_preimages(epoch.channel, epoch.epoch_start_s, body.refs, body.counts)
+        refs, counts = decode_leaves(blob)
+        preimages = leaf_preimages(epoch.channel, epoch.epoch_start_s, refs, counts)
         tree = ProvableEpoch(epoch.header, policy, preimages)
     except SchemaError as error:
         raise _damaged(epoch, str(error)) from error

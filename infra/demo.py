@@ -236,7 +236,7 @@ class _Demo:
         self._console.print(f"  check it again, offline: {_command()} verify {path}")
 
     async def _a_viewer(self, connection: Any, row: dict[str, Any]) -> str:
-        from schemas.sealed import decode_body
+        from schemas.body import decode_body
 
         epoch = await read.epoch(connection, row["channel"], row["epoch"])
         blob = epoch and await read.body(connection, epoch.channel, epoch.epoch_start_s, epoch.revision)

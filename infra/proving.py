@@ -12,9 +12,9 @@ from infra import compose
 from infra.settings import Settings
 from schemas import identity as identities
 from schemas import seal as layout
+from schemas.body import decode_body
 from schemas.bundle import Bundle, ViewerOpening
 from schemas.errors import TwzrdError
-from schemas.sealed import decode_body
 from streams.core.proofs import ProvableEpoch
 from streams.replay.output import PRIVATE, read_private
 from streams.replay.verify import SealLine, read_dump, read_seals

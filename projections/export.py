@@ -13,8 +13,8 @@ import numpy as np
 import pyarrow as pa
 
 from projections.sql import sql
+from schemas.body import SealBody, decode_body
 from schemas.seal import decode_header
-from schemas.sealed import SealBody, decode_body
 
 Kind = Literal["seals", "leaves", "participants", "allocations"]
 CURSOR_ROWS: Final = 10_000

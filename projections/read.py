@@ -92,7 +92,7 @@ async def last_seal_id(db: Database) -> int:
 
 
 async def body(db: Database, channel: str, epoch_start_s: int, revision: int) -> bytes | None:
-    """The participants' column block as it was sealed; schemas.sealed.decode_body opens it. It names identities:
+    """The participants' column block as it was sealed; schemas.body.decode_body opens it. It names identities:
     private. The public leaf dump is made from it with schemas.seal.leaf_preimages."""
     found: bytes | None = await db.fetchval(sql("read_body"), channel, epoch_start_s, revision)
     return found

@@ -14,8 +14,9 @@ from projections.alarms import raise_alarm
 from projections.allocate import Leaves, increases
 from projections.keys import KeyRing
 from projections.sql import sql
+from schemas.body import SealBody, decode_body
 from schemas.policy import decode_policy
-from schemas.sealed import SealBody, SealedEpoch, decode_body
+from schemas.sealed import SealedEpoch
 
 logger: Final = logging.getLogger("twzrd.projections")
 _COLUMNS: Final = ("viewer_key", "weight_centi", "seal_id", "leaf_index", "increase_base_units")

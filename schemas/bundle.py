@@ -41,7 +41,7 @@ class Neighbour(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Presence(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="presence", kw_only=True):
     """A viewer took part in a channel's epoch."""
 
-    v: Literal[1] = 1
+    v: Literal[1]
     leaf: HexLeaf
     path: Path
     seal: HexBytes
@@ -54,7 +54,7 @@ class Presence(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_fiel
 class Absence(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="absence", kw_only=True):
     """No leaf bears viewer_ref: its neighbours stand side by side. None only at an edge of the tree."""
 
-    v: Literal[1] = 1
+    v: Literal[1]
     viewer_ref: Hex32
     left: Neighbour | None
     right: Neighbour | None

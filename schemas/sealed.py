@@ -5,18 +5,18 @@ from typing import Final
 
 import msgspec
 import numpy as np
-import zstandard
 from blake3 import blake3
 from numpy.typing import NDArray
 
+from schemas.body import SealBody as SealBody
+from schemas.body import decode_body as decode_body
+from schemas.body import encode_body as encode_body
 from schemas.errors import SchemaError, UnknownVersion
-from schemas.seal import Interval, LeafCounts, SealHeader, decode_header, leaf_preimages
+from schemas.seal import Interval, SealHeader, decode_header, leaf_preimages
 
 VERSION: Final = 1
 MAX_PART_BYTES: Final = 512 * 1024
 """No record of `epoch.sealed` bears more of a body than this."""
-MAX_BODY_BYTES: Final = 1024 * 1024 * 1024
-"""Bound on a body before compression; about 10 million participants of one channel's hour."""
 
 
 class Stats(msgspec.Struct, array_like=True, frozen=True):
@@ -125,81 +125,6 @@ def decode_record(data: bytes) -> Record:
     if record.v > VERSION:
         raise UnknownVersion(f"epoch.sealed record of version {record.v} is newer than {VERSION}; update the program")
     return record
-
-
-class SealBody(msgspec.Struct, frozen=True):
-    """The participants of a sealed epoch, in leaf order: refs (n, 32), who they are, their counts, first and last
-    seen (ms). logins[i] is the login of that viewer's latest event."""
-
-    refs: NDArray[np.uint8]
-    identities: Sequence[str]
-    logins: Sequence[str]
-    counts: LeafCounts
-    first_ms: NDArray[np.int64]
-    last_ms: NDArray[np.int64]
-
-    def __len__(self) -> int:
-        return len(self.refs)
-
-
-class _BodyWire(msgspec.Struct, array_like=True, frozen=True):
-    refs: bytes
-    identities: list[str]
-    logins: list[str]
-    weight_centi: bytes
-    messages: bytes
-    subs: bytes
-    resubs: bytes
-    gifts: bytes
-    bits: bytes
-    raid_viewers: bytes
-    first_ms: bytes
-    last_ms: bytes
-
-
-_body_decoder = msgspec.msgpack.Decoder(_BodyWire)
-_COUNT_TYPES: Final = {
-    "weight_centi": "<u8",
-    "messages": "<u4",
-    "subs": "<u4",
-    "resubs": "<u4",
-    "gifts": "<u4",
-    "bits": "<u8",
-    "raid_viewers": "<u8",
-}
-
-
-def encode_body(body: SealBody) -> bytes:
-    """Compressed bytes of a body: zstd over msgpack of columns."""
-    counts = body.counts
-    wire = _encoder.encode(
-        (
-            body.refs.tobytes(),
-            body.identities,
-            body.logins,
-            *(getattr(counts, name).astype(form, copy=False).tobytes() for name, form in _COUNT_TYPES.items()),
-            body.first_ms.astype("<i8", copy=False).tobytes(),
-            body.last_ms.astype("<i8", copy=False).tobytes(),
-        )
-    )
-    return zstandard.ZstdCompressor(level=3).compress(wire)
-
-
-def decode_body(blob: bytes) -> SealBody:
-    """The participants. Raises SchemaError where the bytes are damaged or the columns differ in length."""
-    try:
-        data = zstandard.ZstdDecompressor().decompress(blob, max_output_size=MAX_BODY_BYTES)
-        wire = _body_decoder.decode(data)
-    except (zstandard.ZstdError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise SchemaError(f"seal body of {len(blob)} bytes does not decode: {error}") from error
-    n = len(wire.identities)
-    columns = {name: np.frombuffer(getattr(wire, name), form) for name, form in _COUNT_TYPES.items()}
-    first, last = np.frombuffer(wire.first_ms, "<i8"), np.frombuffer(wire.last_ms, "<i8")
-    lengths = {len(column) for column in columns.values()} | {len(first), len(last), len(wire.logins)}
-    if lengths != {n} or len(wire.refs) != 32 * n:
-        raise SchemaError(f"seal body of {n} identities has columns of lengths {sorted(lengths)}; all must agree")
-    refs = np.frombuffer(wire.refs, np.uint8).reshape(n, 32)
-    return SealBody(refs, wire.identities, wire.logins, LeafCounts(**columns), first, last)
 
 
 class SealedEpoch(msgspec.Struct, frozen=True):

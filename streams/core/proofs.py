@@ -71,6 +71,7 @@ class ProvableEpoch:
         if self._bears(index, viewer_ref):
             leaf = self._neighbour(index)
             return Presence(
+                v=1,
                 leaf=leaf.leaf,
                 path=leaf.path,
                 seal=self.header.hex(),
@@ -80,6 +81,7 @@ class ProvableEpoch:
                 checkpoint=None,
             )
         return Absence(
+            v=1,
             viewer_ref=viewer_ref.hex(),
             left=self._neighbour(index - 1) if index > 0 else None,
             right=self._neighbour(index) if index < len(self._refs) else None,
