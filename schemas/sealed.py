@@ -42,7 +42,8 @@ class Part(msgspec.Struct, array_like=True, frozen=True, tag="part"):
 class Seal(msgspec.Struct, array_like=True, frozen=True, tag="seal"):
     """A sealed epoch. from_offset and through_offset name the records of `chat.events` it was folded from;
     closed_by is "watermark", "end" or "reseal"; body is inline where parts is 0, else the parts joined;
-    frontier_ms is the channel's when the epoch closed (None at its end), for a worker that starts after it."""
+    frontier_ms is the channel's when the epoch closed (None at its end), and after_ms says up to when the channel was
+    closed before: for a worker that starts after it."""
 
     v: int
     channel: str
@@ -60,6 +61,7 @@ class Seal(msgspec.Struct, array_like=True, frozen=True, tag="seal"):
     body_hash: bytes
     body: bytes
     frontier_ms: int | None = None
+    after_ms: int = 0
 
 
 class Late(msgspec.Struct, array_like=True, frozen=True, tag="late"):
@@ -85,14 +87,16 @@ class Closed(msgspec.Struct, array_like=True, frozen=True, tag="closed"):
     offset: int
     closed_by: str
     frontier_ms: int | None = None
+    after_ms: int = 0
 
 
 class ClosingWire(msgspec.Struct, array_like=True, frozen=True):
-    """The record of `chat.events` at `offset` closed every epoch that ends by until_ms; frontier_ms as in Seal."""
+    """The record of `chat.events` at `offset` closed every epoch that ends by until_ms; the rest as in Seal."""
 
     until_ms: int
     offset: int
     frontier_ms: int | None
+    after_ms: int = 0
 
 
 class Known(msgspec.Struct, array_like=True, frozen=True, tag="known"):
@@ -140,6 +144,7 @@ class SealedEpoch(msgspec.Struct, frozen=True):
     closed_by: str
     body: SealBody
     frontier_ms: int | None = None
+    after_ms: int = 0
 
     def preimages(self) -> NDArray[np.uint8]:
         """(n, 96) leaf preimages, the content of the public leaf dump."""
@@ -173,6 +178,7 @@ def split_seal(sealed: SealedEpoch) -> list[Record]:
         blake3(blob).digest(),
         blob if inline else b"",
         sealed.frontier_ms,
+        sealed.after_ms,
     )
     return [*parts, last]
 
@@ -196,6 +202,7 @@ def join_seal(seal: Seal, parts: Sequence[bytes]) -> SealedEpoch:
         seal.closed_by,
         decode_body(blob),
         seal.frontier_ms,
+        seal.after_ms,
     )
 
 

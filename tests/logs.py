@@ -144,13 +144,16 @@ class World:
             resume.feed(value)
         return resume
 
-    def step(self, shard: Shard, *, acknowledge: bool = True) -> None:
-        """Feed the next record and append what comes back; acknowledge False: the worker dies before it hears."""
+    def step(self, shard: Shard, *, acknowledge: bool = True, lose: bool = False) -> None:
+        """Feed the next record and append what comes back; acknowledge False: the worker dies before it hears; lose:
+        the records never reach the log, though later ones may."""
         offset = shard.next
         before = shard.metrics.quarantined_events_total
         for output in shard.feed(offset, self.log[offset]):
             made = self._answer(shard, output) if isinstance(output, ResealRequest) else output
             if made is None:
+                continue
+            if lose:
                 continue
             (self.sealed if made.stream == "epoch.sealed" else self.dead).extend(value for _, value in made.records)
             if acknowledge:

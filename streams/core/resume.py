@@ -10,11 +10,12 @@ from streams.core.outputs import RESEAL
 
 class Closing(NamedTuple):
     """The record at `offset` closed every epoch of the channel that ends by `until_ms`; the channel's frontier was
-    then at frontier_ms (None where its input ended there)."""
+    then at frontier_ms (None where its input ended there), and it had been closed until after_ms before."""
 
     until_ms: int
     offset: int
     frontier_ms: int | None
+    after_ms: int
 
 
 class Resume:
@@ -35,14 +36,17 @@ class Resume:
         record = decode_record(value)
         if isinstance(record, Seal) and record.closed_by != RESEAL:
             until = record.epoch_start_s * 1000 + self._length_ms
-            self._add(record.channel, Closing(until, record.through_offset, record.frontier_ms))
+            self._add(record.channel, Closing(until, record.through_offset, record.frontier_ms, record.after_ms))
         elif isinstance(record, Closed):
-            self._add(record.channel, Closing(record.until_s * 1000, record.offset, record.frontier_ms))
+            self._add(
+                record.channel, Closing(record.until_s * 1000, record.offset, record.frontier_ms, record.after_ms)
+            )
         elif isinstance(record, Known) and record.start <= self._start:
             self._known_through = max(self._known_through, record.through)
             for channel, closings in record.closings.items():
                 for closing in closings:
-                    self._add(channel, Closing(closing.until_ms, closing.offset, closing.frontier_ms))
+                    said = Closing(closing.until_ms, closing.offset, closing.frontier_ms, closing.after_ms)
+                    self._add(channel, said)
 
     def knows_before(self, offset: int) -> bool:
         """Whether a summary that was fed speaks for every record of `epoch.sealed` below that offset."""
@@ -70,11 +74,22 @@ class Resume:
 
     def latest(self, channel: str) -> Closing | None:
         """How far the channel is closed."""
-        known = self._closings.get(channel)
+        known = self._unbroken(channel)
         return known[-1] if known else None
+
+    def _unbroken(self, channel: str) -> list[Closing]:
+        """The channel's closings up to the first gap. A worker that died may have had a later closing written and an
+        earlier one not; the later one then counts as not said: it will be said again, with the same bytes."""
+        unbroken: list[Closing] = []
+        for closing in self._closings.get(channel, []):
+            until_ms = unbroken[-1].until_ms if unbroken else 0
+            if closing.offset >= self._start and closing.after_ms > until_ms:
+                break
+            unbroken.append(closing)
+        return unbroken
 
     def closed_at(self, channel: str, epoch_end_ms: int) -> int:
         """The offset of the record that closed that epoch, or -1 where it lies below the start."""
-        known = self._closings.get(channel, [])
+        known = self._unbroken(channel)
         index = bisect_right(known, epoch_end_ms - 1, key=lambda closing: closing.until_ms)
         return known[index].offset if index < len(known) else -1

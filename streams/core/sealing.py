@@ -34,6 +34,7 @@ class Sealer:
         through_offset: int = 0,
         closed_by: str = "end",
         frontier_ms: int | None = None,
+        after_ms: int = 0,
     ) -> SealedEpoch | None:
         """The sealed epoch, or None where nobody took part and no ms of it was observed."""
         policy = self.schedule.at(epoch_start_s)
@@ -66,12 +67,15 @@ class Sealer:
             closed_by,
             body,
             frontier_ms,
+            after_ms,
         )
 
     def _body(self, channel: str, epoch_start_s: int, folded: Folded) -> SealBody:
         """The participants sorted by ref, ascending."""
         tag = layout.epoch_tag(channel, epoch_start_s)
-        refs, _ = viewer_refs([name.encode() for name in folded.identities], self._pepper, tag)
+        # Identities bear no white space, so all of them become bytes in one pass.
+        names = "\n".join(folded.identities).encode().split(b"\n") if folded.identities else []
+        refs, _ = viewer_refs(names, self._pepper, tag)
         order = _by_ref(refs)
         places = order.tolist()
         return SealBody(

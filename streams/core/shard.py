@@ -144,24 +144,29 @@ class Shard:
         """Close every epoch the watermark has reached (at an end record: every open one), ascending."""
         if offset < channel.closed_at_offset:
             return []  # fed again after a restart: the record that closed these epochs is still to come
+        if channel.frontier_ms is None and not ended:
+            return []  # a file's records: they close at its end
         ready = [start for start in sorted(channel.open) if ended or self._reached(channel, start)]
         if not ready and not ended:
             return []
         closed_by = END if ended else WATERMARK
         out: Outputs = []
         unsealed: list[int] = []
+        said_ms = channel.closed_until_ms
         for start in ready:
-            made = self._seal(channel, start, offset, closed_by)
+            made = self._seal(
+                channel, start, offset, closed_by, unsealed[-1] + self._length_ms if unsealed else said_ms
+            )
             if made is None:
                 unsealed.append(start)
             else:
-                out += self._unsealed(channel, unsealed, offset, closed_by)
+                out += self._unsealed(channel, unsealed, offset, closed_by, said_ms)
                 out.append(made)
-                unsealed = []
-        out += self._unsealed(channel, unsealed, offset, closed_by)
+                unsealed, said_ms = [], start + self._length_ms
+        out += self._unsealed(channel, unsealed, offset, closed_by, said_ms)
         if ended and not out and offset != channel.closed_at_offset:  # equal: fed again, all of it was said
-            until = max(channel.closed_until_ms, 0)
-            out.append(self._closed(channel, until, until, offset, closed_by))
+            until = channel.closed_until_ms
+            out.append(self._closed(channel, until, until, offset, closed_by, until))
         channel.close(ready, self._length_ms, offset, ended=ended)
         return out
 
@@ -169,7 +174,7 @@ class Shard:
         grace_ms = self._schedule.at(start_ms // 1000).grace_s * 1000
         return channel.frontier_ms is not None and channel.frontier_ms - grace_ms >= start_ms + self._length_ms
 
-    def _seal(self, channel: Channel, start_ms: int, offset: int, closed_by: str) -> Output | None:
+    def _seal(self, channel: Channel, start_ms: int, offset: int, closed_by: str, after_ms: int) -> Output | None:
         epoch = channel.open[start_ms]
         made = self.sealer.seal(
             channel.identity,
@@ -182,6 +187,7 @@ class Shard:
             through_offset=offset,
             closed_by=closed_by,
             frontier_ms=None if closed_by == END else channel.frontier_ms,
+            after_ms=after_ms,
         )
         return None if made is None else self.output_of(made, epoch.first_offset)
 
@@ -193,13 +199,15 @@ class Shard:
             EPOCH_SEALED, [(key, records.encode_record(one)) for one in records.split_seal(sealed)], needs_offset
         )
 
-    def _unsealed(self, channel: Channel, starts: list[int], offset: int, closed_by: str) -> Outputs:
+    def _unsealed(self, channel: Channel, starts: list[int], offset: int, closed_by: str, after_ms: int) -> Outputs:
         if not starts:
             return []
         self.metrics.closed_unsealed_total += len(starts)
-        return [self._closed(channel, starts[0], starts[-1] + self._length_ms, offset, closed_by)]
+        return [self._closed(channel, starts[0], starts[-1] + self._length_ms, offset, closed_by, after_ms)]
 
-    def _closed(self, channel: Channel, from_ms: int, until_ms: int, offset: int, closed_by: str) -> Output:
+    def _closed(
+        self, channel: Channel, from_ms: int, until_ms: int, offset: int, closed_by: str, after_ms: int
+    ) -> Output:
         notice = records.Closed(
             records.VERSION,
             channel.identity,
@@ -209,6 +217,7 @@ class Shard:
             offset,
             closed_by,
             None if closed_by == END else channel.frontier_ms,
+            after_ms,
         )
         needs = min((epoch.first_offset for epoch in channel.open.values()), default=offset)
         return self._output(EPOCH_SEALED, [self._keyed(channel, from_ms // 1000, notice)], needs)

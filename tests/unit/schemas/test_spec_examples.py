@@ -177,7 +177,7 @@ def test_known() -> None:
     assert isinstance(record, sealed.Known)
     assert (record.through, record.start) == (example["through"], example["start"])
     assert {
-        channel: [[closing.until_ms, closing.offset, closing.frontier_ms] for closing in closings]
+        channel: [list(msgspec.structs.astuple(closing)) for closing in closings]
         for channel, closings in record.closings.items()
     } == example["closings"]
     assert sealed.encode_record(record).hex() == example["bytes"]

@@ -35,8 +35,9 @@ def test_crashes_anywhere_change_no_seal_and_lose_none(log: list[bytes], data: s
         world.say_summaries()
         steps = data.draw(st.integers(0, len(log)), label="steps") if life < crashes else len(log)
         for _ in range(min(steps, len(log) - shard.next)):
+            lost = life < crashes and data.draw(st.booleans(), label="lost on the way")
             heard = life == crashes or data.draw(st.booleans(), label="heard")
-            world.step(shard, acknowledge=heard)
+            world.step(shard, acknowledge=heard, lose=lost)
             if data.draw(st.booleans(), label="commit"):
                 world.committed = max(world.committed, shard.low_water())
     assert headers(world) == headers(expected)
