@@ -8,6 +8,7 @@ from multiprocessing.connection import Connection
 from typing import TypeVar
 
 from schemas.errors import TwzrdError
+from streams.replay.heap import keep_heap
 
 Result = TypeVar("Result")
 
@@ -58,6 +59,7 @@ def in_processes(works: Sequence[Callable[[], Result]]) -> list[Result]:
 def _do(work: Callable[[], Result], back: Connection) -> None:
     # What lives at the fork is not collected, so its pages stay shared; the rest goes with the process.
     gc.disable()
+    keep_heap()
     try:
         result: Result | TwzrdError = work()
     except TwzrdError as error:

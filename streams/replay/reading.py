@@ -21,6 +21,8 @@ from streams.collect.files.formats import BlockReader, ReadOptions, read_whole_b
 from streams.collect.files.lines import LineBlock
 from streams.collect.files.source import STDIN, Source, open_source
 from streams.collect.files.split import ByteRange, range_blocks, read_range, split_source
+from streams.replay.forking import can_fork
+from streams.replay.heap import keep_heap
 from streams.replay.rows import RowFiles, Run
 
 RANGE_BYTES: Final = 8 * 1024 * 1024
@@ -74,7 +76,7 @@ class RowReaders:
 
     def __init__(self, jobs: int, length_ms: int) -> None:
         """length_ms: of an epoch; rows lie sorted by it. Raises SpillError where no temporary file can be made."""
-        self._jobs = jobs if _can_fork() else 1
+        self._jobs = jobs if can_fork() else 1
         self._length_ms = length_ms
         self.files = RowFiles(self._jobs)
         self._pool = None
@@ -126,6 +128,7 @@ _mine: tuple[RowFiles, int] | None = None
 
 def _begin(files: RowFiles, turns: Any) -> None:
     global _mine
+    keep_heap()
     with turns.get_lock():
         _mine = (files, turns.value)
         turns.value += 1
@@ -173,17 +176,13 @@ def make_pool(jobs: int) -> ProcessPoolExecutor | None:
     """A pool of that many reading processes; None where one process does."""
     if jobs < 2:
         return None
-    return ProcessPoolExecutor(jobs, multiprocessing.get_context("fork" if _can_fork() else "spawn"))
+    return ProcessPoolExecutor(jobs, multiprocessing.get_context("fork" if can_fork() else "spawn"))
 
 
 def size_of(source: str) -> int | None:
     """An input's size in bytes, where it has one."""
     path = Path(source)
     return path.stat().st_size if path.is_file() else None
-
-
-def _can_fork() -> bool:
-    return "fork" in multiprocessing.get_all_start_methods()
 
 
 def _read_range(task: tuple[ByteRange, ReadOptions]) -> list[Chunk]:
