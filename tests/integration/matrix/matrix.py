@@ -23,7 +23,7 @@ from tests.integration.matrix.workers import Workers
 
 CHANNELS: Final = 12
 HOURS: Final = 7
-PATIENCE_S: Final = 60.0
+PATIENCE_S: Final = 90.0
 """No new record on epoch.sealed for that long, though something is missing: it will not come any more."""
 NEWS_S: Final = 10.0
 THIRD: Final = "c"

@@ -19,7 +19,7 @@ from tests.integration.matrix.servers import Server
 
 END_S: Final = 40.0
 PROJECT: Final = Path(__file__).parents[3]
-START_S: Final = 15.0
+START_S: Final = 20.0
 """A younger process may still be starting: it may give up if the server is away, or end at once by SIGTERM."""
 TWZRD: Final = (sys.executable, "-m", "infra.cli")
 
