@@ -1,6 +1,5 @@
-"""Made-up sealed epochs with true roots, and a log that lives in memory: what tests of projections feed and read."""
+"""Made-up sealed epochs with true roots, and a log that is told them: what tests of projections feed and read."""
 
-import asyncio
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,7 +10,8 @@ from schemas.policy import DEFAULT_POLICY, Policy
 from schemas.seal import EMPTY_HASH, Interval, LeafCounts, SealHeader, coverage_hash, leaf_preimages, pepper_commit
 from schemas.sealed import Closed, Late, Record, SealBody, SealedEpoch, Stats, encode_record, split_seal
 from streams.core.merkle import merkle_root
-from streams.log.port import CHAT_EVENTS, EPOCH_SEALED, STREAMS, Append, LogRecord
+from streams.log.port import CHAT_EVENTS, EPOCH_SEALED, Append
+from tests.memory_log import MemoryLog
 
 T0_S = 1_760_000_400
 HOUR_S = 3600
@@ -113,69 +113,8 @@ def live_envelope(
     return encode("events", channel, login, source, seq, seen, events)
 
 
-class MemoryLog:
-    """streams.log.port.Log in memory, one process, no groups."""
-
-    def __init__(self, partitions: int = 2) -> None:
-        self._count = partitions
-        self.records: dict[tuple[str, int], list[LogRecord]] = {}
-        self._grown = asyncio.Condition()
-
-    async def open(self) -> None: ...
-
-    async def close(self) -> None: ...
-
-    async def partitions(self, stream: str) -> int:
-        assert stream in STREAMS
-        return self._count
-
-    async def append(self, stream: str, records: Sequence[Append]) -> list[tuple[int, int]]:
-        places = []
-        async with self._grown:
-            for record in records:
-                partition = record.partition if record.partition is not None else hash(record.key) % self._count
-                kept = self.records.setdefault((stream, partition), [])
-                kept.append(LogRecord(len(kept), record.key, record.value, 1_760_000_000_000 + len(kept)))
-                places.append((partition, len(kept) - 1))
-            self._grown.notify_all()
-        return places
-
-    async def read(
-        self,
-        stream: str,
-        partition: int,
-        start: int,
-        *,
-        max_records: int = 1000,
-        max_bytes: int = 8 << 20,
-        wait_ms: int = 0,
-    ) -> list[LogRecord]:
-        async with self._grown:
-            kept = self.records.setdefault((stream, partition), [])
-            if start >= len(kept) and wait_ms:
-                try:
-                    await asyncio.wait_for(self._grown.wait_for(lambda: start < len(kept)), wait_ms / 1000)
-                except TimeoutError:
-                    return []
-        found: list[LogRecord] = []
-        for record in kept[start : start + max_records]:
-            if found and sum(len(one.value) for one in found) + len(record.value) > max_bytes:
-                break
-            found.append(record)
-        return found
-
-    async def span(self, stream: str, partition: int) -> tuple[int, int]:
-        return (0, len(self.records.get((stream, partition), [])))
-
-    async def commit(self, group: str, stream: str, partition: int, offset: int) -> None:
-        raise NotImplementedError
-
-    async def committed(self, group: str, stream: str, partition: int) -> int | None:
-        raise NotImplementedError
-
-    async def put(self, stream: str, partition: int, record: LogRecord) -> None:
-        """Append a record of another log as it is."""
-        await self.append(stream, [Append(partition, record.key, record.value)])
+class SaidLog(MemoryLog):
+    """A log in memory that is told what collectors and workers say, not bytes."""
 
     async def chat(self, value: bytes, partition: int = 0) -> None:
         """Append an envelope to chat.events."""

@@ -23,7 +23,7 @@ from projections.sealed import SealedProjection
 from schemas.sealed import Closed, Late, SealedEpoch
 from tests.conftest import database_dsn
 from tests.hours import PEPPER
-from tests.seals import MemoryLog
+from tests.seals import SaidLog
 
 OPERATOR_KEY = "operator-key-of-the-tests"
 AUTHORIZED = {"Authorization": f"Bearer {OPERATOR_KEY}"}
@@ -52,7 +52,7 @@ class World:
 
     def __init__(self, dsn: str) -> None:
         self.dsn = dsn
-        self.log = MemoryLog(1)
+        self.log = SaidLog(1)
         self.metrics = ProjectionMetrics(CollectorRegistry())
 
     async def apply(self, *said: SealedEpoch | Late | Closed) -> None:

@@ -33,7 +33,7 @@ from projections.sealed import SealedProjection
 from schemas.bundle import decode
 from streams.core.verify import verify_bundle
 from tests.hours import CHANNEL, HOUR_S, T0_S, sealed_hour, viewers_of
-from tests.seals import MemoryLog
+from tests.seals import SaidLog
 
 CONNECTIONS = 32
 COLD_EPOCHS = 9
@@ -52,7 +52,7 @@ async def fill(dsn: str, leaves: int) -> list[str]:
     connection = await asyncpg.connect(dsn)
     await schema.migrate(connection)
     await connection.close()
-    log, metrics = MemoryLog(1), ProjectionMetrics(CollectorRegistry())
+    log, metrics = SaidLog(1), ProjectionMetrics(CollectorRegistry())
     refs: list[str] = []
     for number in range(COLD_EPOCHS + 1):
         hour = sealed_hour(viewers_of(leaves), epoch_start_s=T0_S + number * HOUR_S)

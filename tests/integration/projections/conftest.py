@@ -16,7 +16,7 @@ from projections.port import Projection
 from projections.runner import Connect, ProjectionRunner, connector
 from streams.log.port import Log
 from tests.conftest import database_dsn
-from tests.seals import MemoryLog
+from tests.seals import SaidLog
 
 CatchUp = Callable[..., Awaitable[None]]
 
@@ -48,8 +48,8 @@ async def db(pg_dsn: str) -> AsyncIterator[Any]:
 
 
 @pytest.fixture
-def log() -> MemoryLog:
-    return MemoryLog()
+def log() -> SaidLog:
+    return SaidLog()
 
 
 @pytest.fixture

@@ -20,7 +20,8 @@ from projections.sealed import SealedProjection
 from projections.sql import sql
 from schemas.policy import DEFAULT_POLICY, PolicySchedule
 from schemas.sealed import Late
-from tests.seals import CHANNEL, HOUR_S, LOGIN, T0_S, MemoryLog, live_envelope, seal_of, viewers
+from schemas.streams import CHAT_EVENTS, EPOCH_SEALED
+from tests.seals import CHANNEL, HOUR_S, LOGIN, T0_S, SaidLog, live_envelope, seal_of, viewers
 
 METRICS = ProjectionMetrics(CollectorRegistry())
 MAKERS: dict[str, Callable[[], Projection]] = {
@@ -71,7 +72,7 @@ class Breaking:
         self._count(before=False)
 
 
-async def fill(log: MemoryLog) -> None:
+async def fill(log: SaidLog) -> None:
     """Something of everything: revisions, late notices, a conflict, logins, live chat."""
     await log.say(
         seal_of(viewers(1, 2, 3), messages=[1, 5, 10]),
@@ -104,7 +105,7 @@ async def lock_is_free(db: Any, name: str) -> None:
 @pytest.mark.parametrize("name", MAKERS)
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 async def test_a_connection_lost_at_any_statement_leaves_position_with_effect(
-    db: Any, log: MemoryLog, connect: Connect, metrics: ProjectionMetrics, name: str, after: bool
+    db: Any, log: SaidLog, connect: Connect, metrics: ProjectionMetrics, name: str, after: bool
 ) -> None:
     await fill(log)
     # Gives every seal and viewer its number for good: a sequence does not take back what a lost step drew from it.
@@ -138,23 +139,23 @@ async def test_a_connection_lost_at_any_statement_leaves_position_with_effect(
 
 @pytest.mark.parametrize("name", MAKERS)
 async def test_rows_do_not_depend_on_batches_or_restarts(
-    db: Any, log: MemoryLog, connect: Connect, metrics: ProjectionMetrics, name: str
+    db: Any, log: SaidLog, connect: Connect, metrics: ProjectionMetrics, name: str
 ) -> None:
     await fill(log)
     await ProjectionRunner(log, MAKERS[name](), connect, metrics).catch_up()
     at_once = await MAKERS[name]().digest(db)
     await db.execute("truncate projection_positions, alarms")
     await db.execute(f"truncate {', '.join(MAKERS[name]().tables)}")
-    piecemeal = MemoryLog()
-    for (stream, partition), records in log.records.items():
-        for record in records:
-            await piecemeal.put(stream, partition, record)
+    piecemeal = SaidLog()
+    for stream, partition in [(CHAT_EVENTS, 0), (CHAT_EVENTS, 1), (EPOCH_SEALED, 0), (EPOCH_SEALED, 1)]:
+        for record in log.records(stream, partition):
+            piecemeal.put(stream, partition, record)
             await ProjectionRunner(piecemeal, made := MAKERS[name](), connect, metrics).catch_up()
     assert await made.digest(db) == at_once
 
 
 async def test_a_second_process_stands_by_and_applies_nothing(
-    db: Any, log: MemoryLog, connect: Connect, metrics: ProjectionMetrics
+    db: Any, log: SaidLog, connect: Connect, metrics: ProjectionMetrics
 ) -> None:
     async with heard(db) as seals:
         first = asyncio.create_task(ProjectionRunner(log, SealedProjection(metrics), connect, metrics).run())
@@ -167,7 +168,7 @@ async def test_a_second_process_stands_by_and_applies_nothing(
 
 
 async def test_a_position_moved_by_somebody_else_is_found_out(
-    db: Any, log: MemoryLog, connect: Connect, metrics: ProjectionMetrics
+    db: Any, log: SaidLog, connect: Connect, metrics: ProjectionMetrics
 ) -> None:
     class Moving(SealedProjection):
         async def apply(self, connection: Any, entries: Any) -> None:
@@ -204,7 +205,7 @@ class _AfterMove:
 
 
 async def test_a_runner_wakes_on_new_records_and_outlives_a_lost_database_session(
-    db: Any, log: MemoryLog, connect: Connect, metrics: ProjectionMetrics
+    db: Any, log: SaidLog, connect: Connect, metrics: ProjectionMetrics
 ) -> None:
     async with heard(db) as seals:
         running = asyncio.create_task(ProjectionRunner(log, SealedProjection(metrics), connect, metrics).run())

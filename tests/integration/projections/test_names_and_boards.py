@@ -11,7 +11,7 @@ from projections.names import NamesProjection
 from projections.snapshots import ViewerSnapshot, write_snapshots
 from schemas.policy import DEFAULT_POLICY, PolicySchedule
 from tests.integration.projections.conftest import CatchUp
-from tests.seals import CHANNEL, HOUR_S, LOGIN, T0_S, MemoryLog, live_envelope, seal_of, viewers
+from tests.seals import CHANNEL, HOUR_S, LOGIN, T0_S, SaidLog, live_envelope, seal_of, viewers
 
 DAY_S = 86_400
 
@@ -22,7 +22,7 @@ def live(metrics: ProjectionMetrics) -> LiveProjection:
 
 
 async def test_a_viewer_keeps_every_login_with_its_time_in_whatever_order_seals_come(
-    db: Any, log: MemoryLog, catch_up: CatchUp
+    db: Any, log: SaidLog, catch_up: CatchUp
 ) -> None:
     said = [
         seal_of(viewers(1), logins=["ann"], epoch_start_s=T0_S),
@@ -43,7 +43,7 @@ async def test_a_viewer_keeps_every_login_with_its_time_in_whatever_order_seals_
     assert await db.fetchval("select identity from user_mapping where login = 'anna'") == "twitch:id:1"
 
 
-async def test_what_is_remembered_ends_with_the_session(db: Any, log: MemoryLog, catch_up: CatchUp) -> None:
+async def test_what_is_remembered_ends_with_the_session(db: Any, log: SaidLog, catch_up: CatchUp) -> None:
     names = NamesProjection()
     await log.say(seal_of(viewers(1, 2)))
     await catch_up(names)
@@ -54,7 +54,7 @@ async def test_what_is_remembered_ends_with_the_session(db: Any, log: MemoryLog,
 
 
 async def test_a_board_counts_the_open_hour(
-    db: Any, log: MemoryLog, catch_up: CatchUp, live: LiveProjection, metrics: ProjectionMetrics
+    db: Any, log: SaidLog, catch_up: CatchUp, live: LiveProjection, metrics: ProjectionMetrics
 ) -> None:
     await log.chat(live_envelope([(1, "ann"), (1, "ann"), (2, "bob"), (3, "nightbot")], seq=0, amount=7))
     await log.chat(live_envelope([(2, "bobby")], seq=1, kind=4, amount=50))
@@ -71,7 +71,7 @@ async def test_a_board_counts_the_open_hour(
 
 
 async def test_an_envelope_delivered_twice_counts_once_also_over_a_restart(
-    db: Any, log: MemoryLog, catch_up: CatchUp, metrics: ProjectionMetrics
+    db: Any, log: SaidLog, catch_up: CatchUp, metrics: ProjectionMetrics
 ) -> None:
     first = live_envelope([(1, "ann")], seq=0)
     for _ in range(2):
@@ -84,7 +84,7 @@ async def test_an_envelope_delivered_twice_counts_once_also_over_a_restart(
 
 
 async def test_boards_of_hours_long_past_go_and_files_make_none(
-    db: Any, log: MemoryLog, catch_up: CatchUp, live: LiveProjection
+    db: Any, log: SaidLog, catch_up: CatchUp, live: LiveProjection
 ) -> None:
     await log.chat(live_envelope([(1, "ann")], seq=0, observed=None, channel="twitch:id:9"))
     for hour in range(4):
@@ -95,7 +95,7 @@ async def test_boards_of_hours_long_past_go_and_files_make_none(
 
 
 async def test_reading_starts_again_at_the_first_record_a_board_rests_on(
-    db: Any, log: MemoryLog, catch_up: CatchUp, live: LiveProjection
+    db: Any, log: SaidLog, catch_up: CatchUp, live: LiveProjection
 ) -> None:
     for hour in range(5):
         await log.chat(live_envelope([(1, "ann")], seq=hour, at_s=T0_S + hour * HOUR_S))
@@ -106,7 +106,7 @@ async def test_reading_starts_again_at_the_first_record_a_board_rests_on(
 
 async def test_a_crowd_beyond_the_bound_is_counted_in_sum(
     db: Any,
-    log: MemoryLog,
+    log: SaidLog,
     catch_up: CatchUp,
     live: LiveProjection,
     metrics: ProjectionMetrics,

@@ -14,13 +14,13 @@ from projections.names import NamesProjection
 from projections.sealed import SealedProjection
 from schemas.seal import decode_header
 from tests.integration.projections.conftest import CatchUp
-from tests.seals import CHANNEL, HOUR_S, LOGIN, T0_S, MemoryLog, seal_of, viewers
+from tests.seals import CHANNEL, HOUR_S, LOGIN, T0_S, SaidLog, seal_of, viewers
 
 OTHER = "twitch:id:200"
 
 
 @pytest.fixture
-async def filled(log: MemoryLog, catch_up: CatchUp, metrics: ProjectionMetrics) -> None:
+async def filled(log: SaidLog, catch_up: CatchUp, metrics: ProjectionMetrics) -> None:
     """Two channels; three hours of one, its second hour in two revisions."""
     await log.say(
         seal_of(viewers(1, 2)),

@@ -18,7 +18,7 @@ from projections.sealed import SealedProjection
 from streams.log.port import EPOCH_SEALED
 from tests.integration.projections.conftest import CatchUp
 from tests.integration.projections.test_exactly_once import MAKERS, fill, lock_is_free
-from tests.seals import CHANNEL, HOUR_S, T0_S, MemoryLog, seal_of, viewers
+from tests.seals import CHANNEL, HOUR_S, T0_S, SaidLog, seal_of, viewers
 
 
 def metrics_of_its_own() -> ProjectionMetrics:
@@ -31,7 +31,7 @@ async def oids(db: Any, projection: Projection) -> list[int]:
 
 @pytest.mark.parametrize("name", MAKERS)
 async def test_a_rebuild_gives_the_same_rows_in_new_tables(
-    db: Any, log: MemoryLog, connect: Connect, catch_up: CatchUp, name: str
+    db: Any, log: SaidLog, connect: Connect, catch_up: CatchUp, name: str
 ) -> None:
     await fill(log)
     made = MAKERS[name]()
@@ -45,7 +45,7 @@ async def test_a_rebuild_gives_the_same_rows_in_new_tables(
 
 
 async def test_views_show_the_new_tables_and_the_runner_goes_on(
-    db: Any, log: MemoryLog, connect: Connect, catch_up: CatchUp, metrics: ProjectionMetrics
+    db: Any, log: SaidLog, connect: Connect, catch_up: CatchUp, metrics: ProjectionMetrics
 ) -> None:
     await log.say(seal_of(viewers(1, 2)))
     await catch_up(SealedProjection(metrics))
@@ -57,7 +57,7 @@ async def test_views_show_the_new_tables_and_the_runner_goes_on(
 
 
 async def test_a_runner_at_work_waits_for_the_swap_and_loses_nothing(
-    db: Any, log: MemoryLog, connect: Connect, catch_up: CatchUp, metrics: ProjectionMetrics
+    db: Any, log: SaidLog, connect: Connect, catch_up: CatchUp, metrics: ProjectionMetrics
 ) -> None:
     await log.say(*(seal_of(viewers(1, 2), epoch_start_s=T0_S + hour * HOUR_S) for hour in range(20)))
     await catch_up(SealedProjection(metrics))
@@ -76,7 +76,7 @@ async def test_a_runner_at_work_waits_for_the_swap_and_loses_nothing(
 
 
 async def test_a_difference_keeps_the_old_tables_and_says_what_differs(
-    db: Any, log: MemoryLog, connect: Connect, catch_up: CatchUp, metrics: ProjectionMetrics
+    db: Any, log: SaidLog, connect: Connect, catch_up: CatchUp, metrics: ProjectionMetrics
 ) -> None:
     made = SealedProjection(metrics)
     await log.say(seal_of(viewers(1, 2)))
@@ -93,7 +93,7 @@ async def test_a_difference_keeps_the_old_tables_and_says_what_differs(
 
 
 async def test_another_version_refuses_to_run_until_it_was_rebuilt(
-    db: Any, log: MemoryLog, connect: Connect, catch_up: CatchUp
+    db: Any, log: SaidLog, connect: Connect, catch_up: CatchUp
 ) -> None:
     class Shouted(NamesProjection):
         version = 2
@@ -114,24 +114,24 @@ async def test_another_version_refuses_to_run_until_it_was_rebuilt(
 
 
 async def test_a_log_that_ends_too_early_is_not_taken_for_the_whole(
-    db: Any, log: MemoryLog, connect: Connect, catch_up: CatchUp, metrics: ProjectionMetrics
+    db: Any, log: SaidLog, connect: Connect, catch_up: CatchUp, metrics: ProjectionMetrics
 ) -> None:
     await log.say(seal_of(viewers(1)), seal_of(viewers(1), epoch_start_s=T0_S + HOUR_S))
     await catch_up(SealedProjection(metrics))
-    cut = MemoryLog()
+    cut = SaidLog()
     await cut.say(seal_of(viewers(1)))
     with pytest.raises(ProjectionError, match="the log ends at offset 1"):
         await rebuild(cut, SealedProjection(metrics_of_its_own()), connect, metrics_of_its_own())
     assert len(await read.viewer_epochs(db, "twitch:id:1")) == 2
 
 
-async def test_nothing_can_be_rebuilt_that_never_ran(connect: Connect, log: MemoryLog) -> None:
+async def test_nothing_can_be_rebuilt_that_never_ran(connect: Connect, log: SaidLog) -> None:
     with pytest.raises(ProjectionError, match="run it once"):
         await rebuild(log, NamesProjection(), connect, metrics_of_its_own())
 
 
 async def test_a_rebuild_honours_rulings(
-    db: Any, log: MemoryLog, connect: Connect, catch_up: CatchUp, metrics: ProjectionMetrics
+    db: Any, log: SaidLog, connect: Connect, catch_up: CatchUp, metrics: ProjectionMetrics
 ) -> None:
     made = SealedProjection(metrics)
     await log.say(seal_of(viewers(1)), seal_of(viewers(1), salt=1), seal_of(viewers(2), epoch_start_s=T0_S + HOUR_S))
@@ -159,7 +159,7 @@ class Shouts(Projection):
 
 
 async def test_a_projection_of_ones_own_runs_and_rebuilds_behind_the_same_port(
-    db: Any, log: MemoryLog, connect: Connect, catch_up: CatchUp
+    db: Any, log: SaidLog, connect: Connect, catch_up: CatchUp
 ) -> None:
     await log.say(seal_of(viewers(1)), seal_of(viewers(1)))
     await Shouts().create(db)

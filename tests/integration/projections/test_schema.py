@@ -15,7 +15,7 @@ from projections.runner import Connect
 from projections.sealed import SealedProjection
 from tests.conftest import database_dsn
 from tests.integration.projections.conftest import CatchUp
-from tests.seals import MemoryLog, seal_of, viewers
+from tests.seals import SaidLog, seal_of, viewers
 
 DOCUMENTED = Path(__file__).parents[3] / "docs" / "schema.sql"
 
@@ -79,7 +79,7 @@ async def test_a_second_migration_finds_nothing_to_do(db: Any) -> None:
 
 
 async def test_a_rebuild_leaves_the_documented_schema(
-    db: Any, log: MemoryLog, connect: Connect, catch_up: CatchUp, documented: list[tuple[str, ...]]
+    db: Any, log: SaidLog, connect: Connect, catch_up: CatchUp, documented: list[tuple[str, ...]]
 ) -> None:
     await log.say(seal_of(viewers(1, 2)))
     metrics = ProjectionMetrics(CollectorRegistry())

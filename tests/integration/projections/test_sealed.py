@@ -17,7 +17,7 @@ from schemas.sealed import Closed, Late, SealedEpoch, decode_body, encode_body, 
 from streams.core.merkle import merkle_root
 from streams.log.port import EPOCH_SEALED, Append
 from tests.integration.projections.conftest import CatchUp
-from tests.seals import CHANNEL, HOUR_S, LOGIN, T0_S, MemoryLog, seal_of, viewers
+from tests.seals import CHANNEL, HOUR_S, LOGIN, T0_S, SaidLog, seal_of, viewers
 
 RATE = DEFAULT_POLICY.base_units_per_centi
 
@@ -37,7 +37,7 @@ def count(metrics: ProjectionMetrics, name: str) -> float:
 
 
 async def test_a_seal_can_be_read_back_in_every_field(
-    db: Any, log: MemoryLog, catch_up: CatchUp, sealed: SealedProjection, metrics: ProjectionMetrics
+    db: Any, log: SaidLog, catch_up: CatchUp, sealed: SealedProjection, metrics: ProjectionMetrics
 ) -> None:
     start_ms = T0_S * 1000
     coverage = [
@@ -64,7 +64,7 @@ async def test_a_seal_can_be_read_back_in_every_field(
 
 
 async def test_a_seal_of_many_parts_is_joined_and_an_unfinished_one_waits_across_a_restart(
-    db: Any, log: MemoryLog, catch_up: CatchUp, metrics: ProjectionMetrics
+    db: Any, log: SaidLog, catch_up: CatchUp, metrics: ProjectionMetrics
 ) -> None:
     seal = seal_of(viewers(*range(30_000)))
     values = [encode_record(record) for record in split_seal(seal)]
@@ -84,7 +84,7 @@ async def test_a_seal_of_many_parts_is_joined_and_an_unfinished_one_waits_across
 
 
 async def test_everything_delivered_again_changes_nothing(
-    db: Any, log: MemoryLog, catch_up: CatchUp, sealed: SealedProjection, metrics: ProjectionMetrics
+    db: Any, log: SaidLog, catch_up: CatchUp, sealed: SealedProjection, metrics: ProjectionMetrics
 ) -> None:
     said: list[SealedEpoch | Late | Closed] = [
         seal_of(viewers(1, 2)),
@@ -104,7 +104,7 @@ async def test_everything_delivered_again_changes_nothing(
 
 async def test_a_known_seal_with_another_root_stops_its_channel_and_no_other(
     db: Any,
-    log: MemoryLog,
+    log: SaidLog,
     catch_up: CatchUp,
     sealed: SealedProjection,
     metrics: ProjectionMetrics,
@@ -135,7 +135,7 @@ async def test_a_known_seal_with_another_root_stops_its_channel_and_no_other(
 
 
 async def test_a_stopped_channel_goes_on_after_a_ruling_and_loses_nothing(
-    db: Any, log: MemoryLog, catch_up: CatchUp, sealed: SealedProjection, metrics: ProjectionMetrics
+    db: Any, log: SaidLog, catch_up: CatchUp, sealed: SealedProjection, metrics: ProjectionMetrics
 ) -> None:
     known, other = seal_of(viewers(1, 2)), seal_of(viewers(1, 2), salt=1)
     big = seal_of(viewers(*range(30_000)), epoch_start_s=T0_S + HOUR_S)
@@ -158,7 +158,7 @@ async def test_a_stopped_channel_goes_on_after_a_ruling_and_loses_nothing(
 
 
 async def test_a_revision_adds_the_increase_only(
-    db: Any, log: MemoryLog, catch_up: CatchUp, sealed: SealedProjection, metrics: ProjectionMetrics
+    db: Any, log: SaidLog, catch_up: CatchUp, sealed: SealedProjection, metrics: ProjectionMetrics
 ) -> None:
     await log.say(
         seal_of(viewers(1, 2, 3), messages=[1, 5, 10]),
@@ -183,7 +183,7 @@ async def test_a_revision_adds_the_increase_only(
 
 
 async def test_only_viewers_known_by_twitch_id_can_claim(
-    db: Any, log: MemoryLog, catch_up: CatchUp, sealed: SealedProjection
+    db: Any, log: SaidLog, catch_up: CatchUp, sealed: SealedProjection
 ) -> None:
     names = ["twitch:id:7", "twitch:login:bob", "twitch:id:007", "twitch:id:99999999999999999999", "twitch:login:cé"]
     await log.say(seal_of(names), seal_of(names, epoch_start_s=T0_S + HOUR_S))
@@ -199,7 +199,7 @@ async def test_only_viewers_known_by_twitch_id_can_claim(
 
 
 async def test_amounts_beyond_64_bits_are_exact(
-    db: Any, log: MemoryLog, catch_up: CatchUp, sealed: SealedProjection
+    db: Any, log: SaidLog, catch_up: CatchUp, sealed: SealedProjection
 ) -> None:
     policy = msgspec.structs.replace(DEFAULT_POLICY, base_units_per_centi=2**63 - 1)
     seal = seal_of(viewers(1, 2), policy=policy)
@@ -223,7 +223,7 @@ def rehashed(seal: SealedEpoch, counts: LeafCounts) -> SealedEpoch:
 
 
 async def test_an_inconsistent_seal_is_refused_with_an_alarm_and_a_right_one_after_it_is_taken(
-    db: Any, log: MemoryLog, catch_up: CatchUp, sealed: SealedProjection, metrics: ProjectionMetrics
+    db: Any, log: SaidLog, catch_up: CatchUp, sealed: SealedProjection, metrics: ProjectionMetrics
 ) -> None:
     right = seal_of(viewers(1, 2))
     wrong_root = msgspec.structs.replace(right, header=msgspec.structs.replace(right.header, root=b"\x01" * 32))
@@ -240,7 +240,7 @@ async def test_an_inconsistent_seal_is_refused_with_an_alarm_and_a_right_one_aft
 
 
 async def test_an_empty_hour_is_a_row_without_viewers(
-    db: Any, log: MemoryLog, catch_up: CatchUp, sealed: SealedProjection
+    db: Any, log: SaidLog, catch_up: CatchUp, sealed: SealedProjection
 ) -> None:
     await log.say(seal_of([]))
     await catch_up(sealed)
@@ -250,7 +250,7 @@ async def test_an_empty_hour_is_a_row_without_viewers(
 
 
 async def test_late_notices_know_whether_a_revision_took_them_in(
-    db: Any, log: MemoryLog, catch_up: CatchUp, sealed: SealedProjection
+    db: Any, log: SaidLog, catch_up: CatchUp, sealed: SealedProjection
 ) -> None:
     await log.say(
         seal_of(viewers(1)),

@@ -36,8 +36,14 @@ def kafka_server(kafka_broker: str) -> str:
     return kafka_broker
 
 
+@pytest.fixture(scope="session")
+def memory_server() -> None:
+    """The log in memory needs none."""
+
+
 @pytest.fixture(
     params=[
+        "memory",
         pytest.param("postgres", marks=pytest.mark.postgres),
         pytest.param("kafka", marks=pytest.mark.kafka),
     ]

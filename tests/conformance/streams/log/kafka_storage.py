@@ -14,6 +14,8 @@ from streams.log.port import Log
 class KafkaStorage:
     """Topics and groups of its own."""
 
+    has_server = True
+
     def __init__(self, servers: str) -> None:
         self.servers = servers
         self.prefix = f"log-{secrets.token_hex(6)}."

@@ -14,6 +14,8 @@ from streams.log.postgres import Bounds, PostgresLog
 class PostgresStorage:
     """A database of its own."""
 
+    has_server = True
+
     def __init__(self, dsn: str) -> None:
         self.dsn = dsn
 

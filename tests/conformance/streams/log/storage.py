@@ -12,6 +12,9 @@ class Storage(Protocol):
     parameters in conftest.py.
     """
 
+    has_server: bool
+    """Whether there is a server that could be away; only Postgres' and Kafka's storages can show what happens then."""
+
     def client(self, partitions: int = 4) -> Log:
         """A client that is not opened yet; whoever asks closes it."""
 

@@ -247,6 +247,19 @@ async def test_a_partition_that_is_not_there_is_refused_by_number(log_factory: L
     assert await log.span(CHAT_EVENTS, 0) == (0, 0), "a refused append writes nothing"
 
 
+async def test_what_cannot_be_is_refused(log_factory: LogFactory) -> None:
+    log = await log_factory()
+    for refused, named in (
+        (log.read(CHAT_EVENTS, 0, -1), "-1"),
+        (log.read(CHAT_EVENTS, 0, 0, max_records=0), "0"),
+        (log.commit("group", CHAT_EVENTS, 0, -7), "-7"),
+        (log.append(CHAT_EVENTS, [*numbered(0, 1), *numbered(1, 1, size=9 << 20)]), "bytes"),
+    ):
+        with pytest.raises(LogError, match=named):
+            await refused
+    assert await log.span(CHAT_EVENTS, 0) == (0, 0), "a refused append writes nothing"
+
+
 async def test_opening_with_another_partition_count_is_refused(log_factory: LogFactory) -> None:
     await log_factory(partitions=4)
     with pytest.raises(LogError, match=rf"{CHAT_EVENTS}.*4.*5"):
@@ -254,6 +267,8 @@ async def test_opening_with_another_partition_count_is_refused(log_factory: LogF
 
 
 async def test_opening_where_nothing_listens_is_refused_naming_the_server(storage: Storage) -> None:
+    if not storage.has_server:
+        pytest.skip("this storage has no server that could be away")
     log, name = storage.unreachable()
     try:
         with pytest.raises(LogError, match=name) as refused:

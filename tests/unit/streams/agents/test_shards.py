@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Iterator, Mapping
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
@@ -12,24 +12,11 @@ from streams.agents.shards import TRIES, Shards
 from streams.core.outputs import Output, ResealRequest
 from streams.core.resume import Resume
 from streams.core.shard import Shard
-from streams.log.port import CHAT_EVENTS, DEAD, EPOCH_SEALED, Log, LogRecord
+from streams.log.port import CHAT_EVENTS, DEAD, EPOCH_SEALED, Append, LogRecord
 from tests.integration.streams.agents.chat import PEPPER, SCHEDULE, channel
+from tests.memory_log import MemoryLog
 
 TOPIC = "chat"
-
-
-class MemoryLog:
-    """As much of the port as Shards reads: one list per stream, of partition 0."""
-
-    def __init__(self, values: Mapping[int, bytes]) -> None:
-        self.streams: dict[str, dict[int, bytes]] = {CHAT_EVENTS: dict(values), EPOCH_SEALED: {}, DEAD: {}}
-
-    async def span(self, stream: str, partition: int) -> tuple[int, int]:
-        return 0, max(self.streams[stream], default=-1) + 1
-
-    async def read(self, stream: str, partition: int, start: int, **_: Any) -> list[LogRecord]:
-        found = sorted(self.streams[stream].items())
-        return [LogRecord(offset, b"", value, 0) for offset, value in found if offset >= start]
 
 
 class Reader:
@@ -41,7 +28,7 @@ class Reader:
         self.assigned_again = 0
 
     def ends(self) -> Mapping[int, int]:
-        return {0: max(self._log.streams[CHAT_EVENTS]) + 1}
+        return {0: self._log.records(CHAT_EVENTS)[-1].offset + 1}
 
     def flowing(self) -> bool:
         return True
@@ -57,13 +44,16 @@ class Rig:
     """Shards over a memory log, with a broker that acknowledges at once."""
 
     def __init__(self, values: Mapping[int, bytes], *, guard: bool = True) -> None:
-        self.log = MemoryLog(values)
+        self.values = values
+        self.log = MemoryLog(1)
+        for offset, value in values.items():
+            self.log.put(CHAT_EVENTS, 0, LogRecord(offset, b"", value, 0))
         self.reader = Reader(self.log)
         self.tasks: list[asyncio.Future[None]] = []
         self.made: list[Shard] = []
         self.raises_at: set[int] = set()
         self.shards = Shards(
-            cast(Log, self.log),
+            self.log,
             self.make,
             SCHEDULE.epoch_length_s,
             self.send,
@@ -86,8 +76,7 @@ class Rig:
         return self.made[-1]
 
     async def send(self, stream: str, partition: int, key: bytes, value: bytes) -> Awaitable[Any]:
-        records = self.log.streams[stream]
-        records[len(records)] = value
+        await self.log.append(stream, [Append(partition, key, value)])
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         done.set_result(None)
         return done
@@ -101,7 +90,7 @@ class Rig:
 
     def offer(self, *offsets: int) -> None:
         for offset in offsets:
-            self.shards.offer(0, offset, self.log.streams[CHAT_EVENTS][offset])
+            self.shards.offer(0, offset, self.values[offset])
 
     async def sent(self) -> None:
         """Let the outbox write all it has."""
@@ -110,7 +99,7 @@ class Rig:
                 await asyncio.sleep(0)
 
     def headers(self) -> set[bytes]:
-        decoded = map(decode_record, self.log.streams[EPOCH_SEALED].values())
+        decoded = (decode_record(record.value) for record in self.log.records(EPOCH_SEALED))
         return {one.header for one in decoded if isinstance(one, Seal)}
 
 
@@ -252,7 +241,7 @@ async def test_what_raises_each_time_becomes_a_dead_letter(values: dict[int, byt
         await rig.shards.heal(rig.reader)
     rig.offer(*values)
     await rig.sent()
-    (letter,) = map(decode_dead, rig.log.streams[DEAD].values())
+    (letter,) = (decode_dead(record.value) for record in rig.log.records(DEAD))
     assert letter.where["offset"] == 3
     assert "raised" in letter.reason
     del values[3]
