@@ -1,6 +1,7 @@
 """Rules of work that is shared out to forked processes."""
 
 import os
+from collections.abc import Callable
 from functools import partial
 
 import pytest
@@ -29,7 +30,8 @@ def one() -> int:
 
 def test_an_error_in_a_process_is_raised_here() -> None:
     with pytest.raises(TwzrdError, match="no room"):
-        in_processes([one, partial(fail, "no room")])
+        works: list[Callable[[], int]] = [one, partial(fail, "no room")]
+        in_processes(works)
 
 
 def test_a_process_that_dies_is_told() -> None:
