@@ -34,5 +34,5 @@ async def test_faults_on_kafka_change_no_seal_and_lose_none(
         assert not report.differences, report.differences
         assert report.kills >= ways.KILLS[way.name]
         assert report.pauses == way.pauses
-        assert set(report.exit_codes) == {0}, f"{report.way}: {report.exit_codes}"
+        assert set(report.exit_codes) <= {0}, f"{report.way}: {report.exit_codes}"
     assert server.kills == 2
