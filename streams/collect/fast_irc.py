@@ -279,7 +279,9 @@ def viewers_of(user: U64, login: Bytes) -> tuple[list[tuple[str, str]], NDArray[
     _, shown, who = np.unique(pair, return_index=True, return_inverse=True)
     if (user[shown[who]] != user).any() or (words[shown[who]] != words).any():
         who, shown = _exact_pairs(user, login)
-    logins = login[shown].view(f"S{fields.LOGIN_WIDTH}")[:, 0].astype(f"U{fields.LOGIN_WIDTH}").tolist()
+    lines = np.empty((len(shown), fields.LOGIN_WIDTH + 1), np.uint8)
+    lines[:, :-1], lines[:, -1] = login[shown], _LF
+    logins = lines.tobytes().translate(None, b"\0").decode().split("\n")[:-1]
     identities = [f"{ID_PREFIX}{number}" for number in user[shown].tolist()]
     return list(zip(identities, logins, strict=True)), who.astype(np.uint32)
 

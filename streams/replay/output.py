@@ -11,7 +11,6 @@ import re
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from io import FileIO
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, NamedTuple, Self
@@ -106,8 +105,7 @@ class SealFiles:
             if leaf_folder not in self._made:
                 os.makedirs(os.path.dirname(path), exist_ok=True)
                 self._made.add(leaf_folder)
-            with open(path, "wb", buffering=0) as file:
-                _write_all(file, self._compressor.compress(sealed.preimages().data))
+            _write_file(path, self._compressor.compress(sealed.preimages().data))
             self._private.write(_private_line(sealed) + b"\n")
         except OSError as error:
             raise OutputError(f"{path}: {error}; make room and replay again") from error
@@ -133,10 +131,15 @@ def _part_of(leaves: str) -> str:
     return LEAVES_PART + leaves.removeprefix(LEAVES)
 
 
-def _write_all(file: FileIO, data: bytes) -> None:
-    rest = memoryview(data)
-    while rest:
-        rest = rest[file.write(rest) :]
+def _write_file(path: str, data: bytes) -> None:
+    """A whole small file; a thousand of them cost half of what file objects take."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
+    try:
+        rest = memoryview(data)
+        while rest:
+            rest = rest[os.write(descriptor, rest) :]
+    finally:
+        os.close(descriptor)
 
 
 class OutputWriter:
