@@ -2,15 +2,33 @@
 
 import logging
 
-from claim_api.server import serve
+import asyncpg
 
 from claim_api.config import ApiConfig
+from claim_api.server import serve
 from infra import compose, databases
 from infra.keys import read_operator_key
 from infra.settings import Settings
 from infra.stopping import stop_on_signals
+from projections import read
+from streams.log.port import Log, LogError
 
 _log = logging.getLogger(__name__)
+
+
+async def projection_lag(dsn: str, log: Log) -> dict[str, int]:
+    """How many records of its stream each projection has still to apply; nothing where that cannot be learnt (a lost
+    database is told of by the health page itself)."""
+    behind: dict[str, int] = {}
+    try:
+        async with databases.connected(dsn) as connection:
+            for one in await read.positions(connection):
+                _, end = await log.span(one.stream, one.partition)
+                behind[one.projection] = behind.get(one.projection, 0) + max(0, end - one.next_offset)
+    except (databases.DatabaseError, LogError, asyncpg.PostgresError, OSError) as error:
+        _log.warning("how far the projections are behind cannot be learnt now: %s", error)
+        return {}
+    return behind
 
 
 async def run(settings: Settings, host: str, port: int) -> None:
@@ -28,5 +46,6 @@ async def run(settings: Settings, host: str, port: int) -> None:
             operator_key=read_operator_key(operator) if operator.exists() else None,
             fast_cache_dir=settings.home / "cache" / "code",
         )
-        _log.info("the API listens", extra={"host": host, "port": port})
-        await serve(config, stop)
+        async with compose.open_log(settings) as log:
+            _log.info("the API listens", extra={"host": host, "port": port})
+            await serve(config, stop, lag_records=lambda: projection_lag(dsn, log))

@@ -40,7 +40,7 @@ async def _work(settings: Settings, instance: str | None, metrics: RunnerMetrics
     schedule, pepper = compose.schedule_of(settings.policy_file), compose.pepper_of(settings)
     archive = archive_reader(settings.archive_path)
     async with compose.open_log(settings) as log:
-        timer = asyncio.create_task(Resealer(log, schedule).run(stop))
+        timer = asyncio.create_task(Resealer(log, schedule, owned=lambda: list(metrics.shards)).run(stop))
         try:
             if settings.log == "postgres":
                 from streams.runner.postgres import run_postgres
