@@ -119,6 +119,8 @@ class World:
     noted: int = 0
     """From where on epoch.sealed is enough to read."""
     unsaid: list[tuple[int, bytes]] = field(default_factory=list)
+    lost_by: list[Shard] = field(default_factory=list)
+    stuck: list[Shard] = field(default_factory=list)
     through: int = 0
     quarantined: int = 0
 
@@ -150,10 +152,13 @@ class World:
         offset = shard.next
         before = shard.metrics.quarantined_events_total
         for output in shard.feed(offset, self.log[offset]):
+            if isinstance(output, ResealRequest) and shard in self.lost_by:
+                self.stuck.append(shard)  # a request waits until everything before it is durable, the rest behind it
+            if lose or shard in self.stuck:
+                self.lost_by.append(shard)
+                continue
             made = self._answer(shard, output) if isinstance(output, ResealRequest) else output
             if made is None:
-                continue
-            if lose:
                 continue
             (self.sealed if made.stream == "epoch.sealed" else self.dead).extend(value for _, value in made.records)
             if acknowledge:
