@@ -14,6 +14,7 @@ from projections.port import Projection
 from projections.runner import ProjectionRunner, connector, run_all
 from projections.sealed import SealedProjection
 from schemas.errors import TwzrdError
+from streams.replay.heap import keep_heap
 
 
 def all_projections(settings: Settings, metrics: ProjectionMetrics) -> list[Projection]:
@@ -28,6 +29,7 @@ def all_projections(settings: Settings, metrics: ProjectionMetrics) -> list[Proj
 async def run(settings: Settings, *, once: bool, metrics_port: int | None = None) -> None:
     """Until asked to stop, or (once) until what the log holds now is applied."""
     compose.enable_fast_hashing(settings)
+    keep_heap()
     stop = stop_on_signals()
     registry = CollectorRegistry()
     metrics = ProjectionMetrics(registry)
@@ -56,6 +58,7 @@ async def rebuild(settings: Settings, name: str) -> None:
     from projections.rebuild import rebuild as rebuild_projection
 
     compose.enable_fast_hashing(settings)
+    keep_heap()
     metrics = ProjectionMetrics(CollectorRegistry())
     known = {one.name: one for one in all_projections(settings, metrics)}
     if name not in known:
@@ -72,6 +75,7 @@ async def resume(settings: Settings, channel: str, note: str) -> int:
     from projections import rulings
 
     compose.enable_fast_hashing(settings)
+    keep_heap()
     metrics = ProjectionMetrics(CollectorRegistry())
     with compose.database(settings) as dsn:
         identity = await databases.channel_identity(dsn, channel)

@@ -11,6 +11,7 @@ from infra import compose
 from infra.settings import Settings
 from infra.stopping import stop_on_signals
 from streams.log.port import LeasingLog
+from streams.replay.heap import keep_heap
 from streams.runner.metrics import RunnerMetrics
 from streams.runner.reseal import ArchiveReader
 from streams.runner.resealer import Resealer
@@ -28,6 +29,7 @@ def archive_reader(root: Path) -> ArchiveReader | None:
 async def run_loop(settings: Settings, instance: str | None, metrics_port: int | None = None) -> None:
     """The plain loop over the Postgres log, or the direct engine on Kafka, with the horizon's timer beside it."""
     compose.enable_fast_hashing(settings)
+    keep_heap()
     stop = stop_on_signals()
     metrics = RunnerMetrics()
     registry = CollectorRegistry()
@@ -79,6 +81,7 @@ def run_faust(settings: Settings, instance: str | None, web_port: int | None) ->
     from streams.agents.settings import WorkerSettings
 
     compose.enable_fast_hashing(settings)
+    keep_heap()
     with compose.broker(settings) as bootstrap:
         told = WorkerSettings(
             kafka=compose.kafka_settings(settings, bootstrap),
