@@ -40,7 +40,14 @@ LAG_EVERY_S: Final = 5.0
 LEAVE_S: Final = 2.0
 """How long a leaving process waits for the database to take its lock back."""
 
-FAULTS: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, LogError, PositionMoved)
+FAULTS: Final = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # what asyncpg raises where the server's goodbye meets a new statement
+    OSError,
+    LogError,
+    PositionMoved,
+)
 """What a projection outlives by starting again from its stored position."""
 
 

@@ -21,6 +21,7 @@ from streams.agents.pages import add_pages
 from streams.agents.seal_agent import add_seal_agent
 from streams.agents.settings import NO_FAULTS, Faults, WorkerSettings
 from streams.agents.shards import Shards
+from streams.agents.stopping import BoundedWorker
 from streams.agents.views import CHANGELOG, TABLE, LiveTable, LiveViews
 from streams.core.outputs import Output, ResealRequest
 from streams.core.resume import Resume
@@ -253,6 +254,6 @@ def run_worker(
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     app = create_app(settings, schedule, pepper, archive=archive, faults=faults)
-    worker = faust.Worker(app, loop=loop, loglevel=settings.log_level, quiet=True, redirect_stdouts=False)
+    worker = BoundedWorker(app, loop=loop, loglevel=settings.log_level, quiet=True, redirect_stdouts=False)
     worker.execute_from_commandline()
     raise SystemExit(0)

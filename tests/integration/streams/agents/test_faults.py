@@ -1,6 +1,7 @@
 """Whatever happens to Faust workers, the seals are those of shards fed directly: none missing, none different."""
 
 import asyncio
+import contextlib
 import random
 import signal
 from collections.abc import Callable
@@ -136,8 +137,9 @@ async def test_without_low_water_commits_these_tests_would_fail(
     start_worker(instance="a", low_water=False)
     await append(log, records[half:])
     wanted = await of_shards_fed_directly(log)
-    await reader.until(SEALS)
-    assert [one for one in differences(wanted, reader.headers) if one.startswith("wrong")]
+    with contextlib.suppress(TimeoutError):  # seals may be missing for good: that is a difference too
+        await reader.until(SEALS)
+    assert differences(wanted, reader.headers)
 
 
 async def committed_something(log: KafkaLog) -> None:
