@@ -17,7 +17,7 @@ STOP_S: Final = 15.0
 _log = logging.getLogger(__name__)
 
 
-class BoundedWorker(faust.Worker):  # type: ignore[misc]
+class BoundedWorker(faust.Worker):
     """faust.Worker; stop_s after the first SIGTERM or SIGINT the process ends, finished or not, with code 0."""
 
     def __init__(self, *arguments: Any, stop_s: float = STOP_S, **options: Any) -> None:
