@@ -162,7 +162,7 @@ def _print_replay(done: Replayed, out: Path, as_json: bool) -> None:
 @click.option("--against", multiple=True, help="Raw log to fold again and compare; may be given several times.")
 @click.option("--pepper-file", type=click.Path(path_type=Path), help="With it a re-fold must give the same bytes.")
 @click.option("--no-pepper", is_flag=True, help="Check digest, totals and counts only; needs no secret.")
-@click.option("--policy", type=click.Path(path_type=Path), hidden=True)
+@click.option("--seal-hash", help="For a bundle: the seal hash you know from elsewhere; every byte is then bound.")
 @click.option("--jobs", type=click.IntRange(1, 64), default=1, show_default=True)
 @reading_options
 @json_option
@@ -173,7 +173,7 @@ def verify(
     against: tuple[str, ...],
     pepper_file: Path | None,
     no_pepper: bool,
-    policy: Path | None,
+    seal_hash: str | None,
     jobs: int,
     form: str | None,
     channel: str | None,
@@ -184,7 +184,7 @@ def verify(
     from streams.replay.verify import verify_against, verify_folder
 
     if path.is_file():
-        _verify_file(path, as_json)
+        _verify_file(path, seal_hash, as_json)
         return
     compose.enable_fast_hashing(settings)
     if not against:
@@ -193,9 +193,7 @@ def verify(
         if bool(pepper_file) == no_pepper:
             raise click.UsageError("--against needs --pepper-file FILE, or --no-pepper to check without refs")
         pepper = bytes(32) if pepper_file is None else read_pepper_file(pepper_file)
-        options = FoldOptions(
-            compose.schedule_of(policy or settings.policy_file), pepper, ReadOptions(form, channel, tz), jobs
-        )
+        options = FoldOptions(compose.schedule_of(settings.policy_file), pepper, ReadOptions(form, channel, tz), jobs)
         result = verify_against(path, against, options, with_pepper=not no_pepper)
     if as_json:
         print_json(
@@ -222,11 +220,13 @@ def verify(
         sys.exit(1)
 
 
-def _verify_file(path: Path, as_json: bool) -> None:
+def _verify_file(path: Path, seal_hash: str | None, as_json: bool) -> None:
     if path.stat().st_size > bundles.MAX_BYTES:
         raise TwzrdError(f"{path} has {path.stat().st_size} bytes; a proof bundle has at most {bundles.MAX_BYTES}")
     shown = verify_bundle(bundles.decode(path.read_bytes()))
     facts = _facts(shown)
+    if seal_hash is not None and seal_hash.lower() != facts["seal_hash"]:
+        raise TwzrdError(f"{path} is about seal {facts['seal_hash']}, not about the {seal_hash} you know")
     if as_json:
         print_json({"good": True, **facts})
         return

@@ -60,6 +60,9 @@ def test_replay_verify_and_proof(twzrd: Twzrd, shared_dir: Path, pepper_file: Pa
         assert twzrd("verify", path, "--json").json["kind"] == kind
         path.write_text(bundle.replace(seal["root"][:20], "0" * 20))
         assert "root" in twzrd("verify", path, code=1).err
+        path.write_text(bundle)
+        twzrd("verify", path, "--seal-hash", seal["seal_hash"])
+        assert "not about" in twzrd("verify", path, "--seal-hash", "0" * 64, code=1).err
 
 
 def test_standard_input(twzrd: Twzrd, shared_dir: Path, pepper_file: Path, tmp_path: Path) -> None:
