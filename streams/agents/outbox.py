@@ -68,7 +68,7 @@ class Outbox:
     def put(self, outputs: Sequence[Output | ResealRequest]) -> None:
         """Queue what feed() gave; then await room()."""
         self._waiting.extend(outputs)
-        self._bytes += sum(_size(output) for output in outputs)
+        self._bytes += sum(size_bytes(output) for output in outputs)
         self._filled.set()
         self._measure()
 
@@ -113,7 +113,7 @@ class Outbox:
                 self._pop()
             else:
                 self._waiting[0] = answered
-                self._bytes += _size(answered)
+                self._bytes += size_bytes(answered)
             return
         run: list[Output] = []
         for output in self._waiting:
@@ -144,7 +144,7 @@ class Outbox:
             await _all(flying)
 
     def _pop(self) -> None:
-        self._bytes -= _size(self._waiting.popleft())
+        self._bytes -= size_bytes(self._waiting.popleft())
         self._measure()
 
     def _measure(self) -> None:
@@ -159,7 +159,3 @@ async def _all(futures: Sequence[Awaitable[Any]]) -> None:
     for result in await asyncio.gather(*futures, return_exceptions=True):
         if isinstance(result, BaseException):
             raise result
-
-
-def _size(output: Output | ResealRequest) -> int:
-    return 0 if isinstance(output, ResealRequest) else size_bytes(output)

@@ -68,10 +68,6 @@ class Resume:
         while len(known) > 1 and known[1].offset < self._start:  # one below the start stays, as the floor
             del known[0]
 
-    def channels(self) -> list[str]:
-        """Channels that were ever closed."""
-        return list(self._closings)
-
     def latest(self, channel: str) -> Closing | None:
         """How far the channel is closed."""
         known = self._unbroken(channel)

@@ -10,7 +10,7 @@ from typing import Final
 
 from schemas.errors import SchemaError, TwzrdError
 from schemas.sealed import MAX_PART_BYTES
-from streams.core.outputs import Output
+from streams.core.outputs import Output, ResealRequest
 from streams.core.resume import Resume
 from streams.log.port import DEAD, EPOCH_SEALED, Append, Log, LogRecord
 
@@ -107,6 +107,8 @@ def to_appends(output: Output, partition: int) -> list[Append]:
     return [Append(where, key, value) for key, value in output.records]
 
 
-def size_bytes(output: Output) -> int:
-    """Payload of an output."""
+def size_bytes(output: Output | ResealRequest) -> int:
+    """Payload of an output; a request has none yet."""
+    if isinstance(output, ResealRequest):
+        return 0
     return sum(len(value) for _, value in output.records)

@@ -51,7 +51,7 @@ class Outbox:
         if not outputs:
             return
         self._waiting.extend(outputs)
-        self._bytes += sum(_size_bytes(output) for output in outputs)
+        self._bytes += sum(size_bytes(output) for output in outputs)
         self._filled.set()
         self._measure()
 
@@ -122,7 +122,7 @@ class Outbox:
 
     def _done(self, count: int) -> None:
         for _ in range(count):
-            self._bytes -= _size_bytes(self._waiting.popleft())
+            self._bytes -= size_bytes(self._waiting.popleft())
         if not self._waiting:
             self._filled.clear()
         self._measure()
@@ -137,7 +137,3 @@ def _tell(event: asyncio.Event, state: bool) -> None:
         event.set()
     else:
         event.clear()
-
-
-def _size_bytes(output: Output | ResealRequest) -> int:
-    return 0 if isinstance(output, ResealRequest) else size_bytes(output)
