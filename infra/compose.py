@@ -1,24 +1,22 @@
-"""Composition: from settings to the parts a process runs. The only place that chooses adapters."""
+"""Composition: from settings to the parts a process runs. The only place that chooses adapters. Servers and clients are
+imported where one is wanted, so that a command without them starts at once."""
 
 import contextlib
 import os
-import socket
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from prometheus_client import CollectorRegistry, start_http_server
-
 from infra import keys
-from infra.kafka import DevKafka
-from infra.postgres import EmbeddedPostgres
 from infra.settings import Settings
 from schemas.policy import DEFAULT_POLICY, PolicySchedule, decode_policy
 from streams.core import hashing
-from streams.log.port import Log
 
 if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+
     from streams.log.kafka import KafkaSettings
+    from streams.log.port import Log
 
 
 def schedule_of(policy_file: Path | None) -> PolicySchedule:
@@ -46,6 +44,8 @@ def enable_fast_hashing(settings: Settings) -> bool:
 
 def worker_name() -> str:
     """A name no other living worker has."""
+    import socket
+
     return f"{socket.gethostname()}-{os.getpid()}"
 
 
@@ -55,6 +55,8 @@ def database(settings: Settings) -> Iterator[str]:
     if settings.database_url:
         yield settings.database_url
         return
+    from infra.postgres import EmbeddedPostgres
+
     server = EmbeddedPostgres(settings.postgres_dir)
     try:
         yield server.start()
@@ -68,15 +70,19 @@ def broker(settings: Settings) -> Iterator[str]:
     if settings.kafka_bootstrap:
         yield settings.kafka_bootstrap
         return
+    from infra.kafka import DevKafka
+
     yield DevKafka(settings.kafka_dir, cache_dir=settings.cache_path).start()
 
 
 @contextlib.contextmanager
-def metrics_served(registry: CollectorRegistry, port: int | None) -> Iterator[None]:
+def metrics_served(registry: "CollectorRegistry", port: int | None) -> Iterator[None]:
     """Serves a process's numbers for Prometheus on 127.0.0.1 while the block runs; not at all without a port."""
     if port is None:
         yield
         return
+    from prometheus_client import start_http_server
+
     server, thread = start_http_server(port, "127.0.0.1", registry)
     try:
         yield
@@ -87,7 +93,7 @@ def metrics_served(registry: CollectorRegistry, port: int | None) -> Iterator[No
 
 
 @contextlib.asynccontextmanager
-async def open_log(settings: Settings) -> AsyncIterator[Log]:
+async def open_log(settings: Settings) -> "AsyncIterator[Log]":
     """The log that the settings name, open; what it needs is started and let go."""
     with contextlib.ExitStack() as stack:
         log: Log

@@ -87,12 +87,8 @@ def _logins(folder: Path, line: SealLine) -> dict[str, str]:
     if not path.exists():
         return {}
     for epoch in read_private(path):
-        if (epoch["channel"], epoch["epoch_start_s"], epoch["revision"]) == (
-            line.channel,
-            line.epoch_start_s,
-            line.revision,
-        ):
-            return {login: identity for _, identity, login in epoch["viewers"]}
+        if (epoch.channel, epoch.epoch_start_s, epoch.revision) == (line.channel, line.epoch_start_s, line.revision):
+            return dict(zip(epoch.logins, epoch.identities, strict=True))
     return {}
 
 

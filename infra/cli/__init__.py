@@ -1,17 +1,44 @@
 """The command line: `twzrd`. One module per group of commands; each only composes and prints."""
 
+import importlib
 import logging
 import sys
 from pathlib import Path
+from typing import Final
 
 import click
 
 from infra import logs, settings
-from infra.cli import data, keys, offline, pipeline
 from schemas.errors import TwzrdError
 
+MODULES: Final = {
+    "replay": ("replay",),
+    "offline": ("verify", "proof"),
+    "pipeline": ("load", "work", "project", "archive", "serve", "up", "demo"),
+    "data": ("db", "export", "log", "reseal", "dev", "status"),
+    "keys": ("keys", "settings"),
+}
+"""Which module of this folder has which commands. A process imports the module of the one it runs: the servers' client
+libraries take longer to import than many a replay takes."""
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+
+class Commands(click.Group):
+    """A group whose commands are imported when they are asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Every command's name."""
+        return [name for names in MODULES.values() for name in names]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of that name, or None."""
+        module = next((module for module, names in MODULES.items() if cmd_name in names), None)
+        if module is None:
+            return None
+        found = importlib.import_module(f"infra.cli.{module}").COMMANDS
+        return next(command for command in found if command.name == cmd_name)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.option(
     "--home", type=click.Path(path_type=Path), help="Folder of everything twzrd keeps (TWZRD_HOME, ~/.twzrd)."
 )
@@ -24,10 +51,6 @@ def twzrd(context: click.Context, home: Path | None) -> None:
     """
     context.obj = settings.load(home)
     logs.configure(context.obj.log_level, context.obj.log_format)
-
-
-for command in (*offline.COMMANDS, *pipeline.COMMANDS, *data.COMMANDS, *keys.COMMANDS):
-    twzrd.add_command(command)
 
 
 def main() -> None:

@@ -6,9 +6,6 @@ from typing import Any
 
 import click
 import orjson
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 
 def json_option(command: Any) -> Any:
@@ -28,6 +25,10 @@ def print_rows(columns: Sequence[str], rows: Iterable[Mapping[str, object]], *, 
         for row in rows:
             print_json(row)
         return
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
     table = Table(title=title or None, title_justify="left", box=None, pad_edge=False)
     for column in columns:
         table.add_column(column)

@@ -1,20 +1,15 @@
 """Commands that run the pipeline: load, work, project, archive, serve, up, demo."""
 
 import sys
-from pathlib import Path
-from typing import Any
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from infra import compose
-from infra.cli.offline import reading_options
-from infra.cli.output import harmless, json_option, print_json
+from infra.cli.output import json_option, print_json
+from infra.cli.reading import progress_bar, reading_options
 from infra.looping import run
 from infra.settings import Settings
 from streams.collect.files.formats import ReadOptions
-from streams.replay.reading import size_of
 
 
 @click.command()
@@ -37,28 +32,12 @@ def load(
     """Historic logs onto the log (Postgres or Kafka, by settings), as fast as it takes them."""
     from infra.loading import Loaded, Loader
 
-    console = Console(stderr=True)
-    bar = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.fields[lines]:>12,} lines"),
-        TimeElapsedColumn(),
-        console=console,
-        disable=not console.is_terminal,
-    )
-    tasks: dict[str, Any] = {}
-
-    def progress(source: str, taken: int, lines: int) -> None:
-        if source not in tasks:
-            tasks[source] = bar.add_task(harmless(Path(source).name), total=size_of(source), lines=0)
-        bar.update(tasks[source], completed=taken, lines=lines)
-
     async def main() -> Loaded:
-        async with compose.open_log(settings) as log:
-            return await Loader(log, ReadOptions(form, channel, tz), jobs, progress).load(files, end=not no_end)
+        with progress_bar() as progress:
+            async with compose.open_log(settings) as log:
+                return await Loader(log, ReadOptions(form, channel, tz), jobs, progress).load(files, end=not no_end)
 
-    with bar:
-        done = run(main())
+    done = run(main())
     counts = {
         "lines": done.tally.lines,
         "events": done.tally.events,

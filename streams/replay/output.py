@@ -2,10 +2,11 @@
 
 DIR/seals.jsonl                                        a line a seal, sorted by channel, epoch, revision
 DIR/leaves/<login or id>/<epoch>.<revision>.leaves.zst leaf preimages in index order (public: refs and counts)
-DIR/viewers.private.jsonl.zst                          ref, identity and login of every leaf; mode 0600
+DIR/viewers.private.jsonl.zst                          identity and login of every leaf, in leaf order; mode 0600
 DIR/dead.jsonl                                         a line each thing that could not be read
 """
 
+import io
 import os
 import re
 import shutil
@@ -106,7 +107,7 @@ class SealFiles:
                 os.makedirs(os.path.dirname(path), exist_ok=True)
                 self._made.add(leaf_folder)
             _write_file(path, self._compressor.compress(sealed.preimages().data))
-            self._private.write(_private_line(sealed) + b"\n")
+            self._private.write(_private_line(sealed))
         except OSError as error:
             raise OutputError(f"{path}: {error}; make room and replay again") from error
         place = (header.channel, header.epoch_start_s, header.revision)
@@ -238,23 +239,38 @@ def digest(seal_hashes: list[bytes]) -> str:
 
 
 def _private_line(sealed: SealedEpoch) -> bytes:
+    # Refs are not said again: they stand in the leaf dump, at the same places. As 64 hex digits, which no packing makes
+    # less, they were most of this file and of the time of writing it.
     body = sealed.body
-    hex_refs = body.refs.tobytes().hex(" ", 32).split()
     return orjson.dumps(
         {
             "channel": sealed.header.channel,
             "epoch_start_s": sealed.header.epoch_start_s,
             "revision": sealed.header.revision,
-            "viewers": list(zip(hex_refs, body.identities, body.logins, strict=True)),
-        }
+            "identities": list(body.identities),
+            "logins": list(body.logins),
+        },
+        option=orjson.OPT_APPEND_NEWLINE,
     )
 
 
-def read_private(path: Path) -> Iterator[dict[str, Any]]:
-    """The private file's lines: {channel, epoch_start_s, revision, viewers: [[ref, identity, login], …]}."""
-    with path.open("rb") as raw, zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True) as stream:
-        pending = b""
-        while block := stream.read(1 << 20):
-            *lines, pending = (pending + block).split(b"\n")
-            for line in lines:
-                yield orjson.loads(line)
+class Participants(msgspec.Struct, frozen=True):
+    """A line of the private file: who stands behind the leaves of one seal. identities[i] and logins[i] are those of
+    the leaf of index i."""
+
+    channel: str
+    epoch_start_s: int
+    revision: int
+    identities: list[str]
+    logins: list[str]
+
+
+def read_private(path: Path) -> Iterator[Participants]:
+    """The private file's lines. Raises OutputError where it is damaged."""
+    decoder = msgspec.json.Decoder(Participants)
+    try:
+        with path.open("rb") as raw, zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True) as stream:
+            for line in io.BufferedReader(stream, 1 << 20):
+                yield decoder.decode(line)
+    except (OSError, zstandard.ZstdError, msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise OutputError(f"{path}: {error}; replay again") from error

@@ -179,12 +179,6 @@ def make_pool(jobs: int) -> ProcessPoolExecutor | None:
     return ProcessPoolExecutor(jobs, multiprocessing.get_context("fork" if can_fork() else "spawn"))
 
 
-def size_of(source: str) -> int | None:
-    """An input's size in bytes, where it has one."""
-    path = Path(source)
-    return path.stat().st_size if path.is_file() else None
-
-
 def _read_range(task: tuple[ByteRange, ReadOptions]) -> list[Chunk]:
     return list(read_range(*task))
 

@@ -23,16 +23,23 @@ def dead(folder: Path) -> list[dict[str, object]]:
 
 
 def every_command(command: click.Command, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
-    below = command.commands.items() if isinstance(command, click.Group) else ()
+    below = children(command).items()
     return [path, *(found for name, child in below for found in every_command(child, (*path, name)))]
+
+
+def children(command: click.Command) -> dict[str, click.Command]:
+    if not isinstance(command, click.Group):
+        return {}
+    context = click.Context(command)
+    found = {name: command.get_command(context, name) for name in command.list_commands(context)}
+    return {name: child for name, child in found.items() if child is not None}
 
 
 @pytest.mark.parametrize("path", every_command(root_command), ids=" ".join)
 def test_help_on_every_level(path: tuple[str, ...]) -> None:
     command: click.Command = root_command
     for name in path:
-        assert isinstance(command, click.Group)
-        command = command.commands[name]
+        command = children(command)[name]
     with click.Context(command, info_name=" ".join(("twzrd", *path))) as context:
         shown = command.get_help(context)
     assert command.help, f"{path} says nothing of itself"
@@ -49,7 +56,7 @@ def test_replay_verify_and_proof(twzrd: Twzrd, shared_dir: Path, pepper_file: Pa
     assert twzrd("verify", out, "--against", raw, "--no-pepper", "--json").json["compared"] == 7
     assert twzrd("verify", out, "--against", raw, "--pepper-file", pepper_file, "--json").json["good"] is True
     seal = json.loads((out / "seals.jsonl").read_text().splitlines()[0])
-    took_part = next(read_private(out / PRIVATE))["viewers"][0][2]
+    took_part = next(read_private(out / PRIVATE)).logins[0]
     for viewer, kind in ((took_part, "presence"), ("twitch:id:1", "absence")):
         bundle = twzrd(
             "proof", "--dir", out, "--channel", seal["login"], "--epoch", seal["epoch_start_s"], "--viewer", viewer,

@@ -27,8 +27,10 @@ def test_command_exists_with_its_options(line: str) -> None:
     command: click.Command = twzrd
     words = line.split()[1:]
     while words and isinstance(command, click.Group):
-        assert words[0] in command.commands, f"{line!r}: {words[0]!r} is no command of twzrd"
-        command = command.commands[words.pop(0)]
+        found = command.get_command(click.Context(command), words[0])
+        assert found is not None, f"{line!r}: {words[0]!r} is no command of twzrd"
+        command = found
+        words.pop(0)
     known = {option for parameter in command.params for option in parameter.opts}
     for word in words:
         if word.startswith("--"):

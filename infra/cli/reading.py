@@ -1,0 +1,83 @@
+"""What commands that read files share: the options of reading, a pepper's file, the progress bar."""
+
+import contextlib
+import logging
+import stat
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from infra.cli.output import harmless
+from infra.keys import KeyFileError
+
+_log = logging.getLogger(__name__)
+
+
+def reading_options(command: Any) -> Any:
+    """How files are read: --format, --channel, --tz."""
+    for option in (
+        click.option("--tz", default="UTC", show_default=True, help="Time zone of local time stamps."),
+        click.option("--channel", help="Channel login, for logs that do not name it (default: from the file's name)."),
+        click.option("--format", "form", help="irc, stamped, tsv, ndjson or archive; default: found out."),
+    ):
+        command = option(command)
+    return command
+
+
+def read_pepper_file(path: Path) -> bytes:
+    """A pepper given on the command line: 64 hex digits or 32 raw bytes. Warns where others may read it."""
+    try:
+        data = path.read_bytes()
+        mode = path.stat().st_mode
+    except OSError as error:
+        raise KeyFileError(f"pepper file {path}: {error.strerror}; make one with 'twzrd keys init'") from error
+    if mode & (stat.S_IRWXG | stat.S_IRWXO):
+        _log.warning("pepper file %s can be read by others; chmod 600 it", path)
+    if len(data) == 32:
+        return data
+    try:
+        pepper = bytes.fromhex(data.decode("ascii").strip())
+    except ValueError:
+        pepper = b""
+    if len(pepper) != 32:
+        raise KeyFileError(f"pepper file {path} holds {len(data)} bytes; it must hold 64 hex digits or 32 raw bytes")
+    return pepper
+
+
+@contextlib.contextmanager
+def progress_bar() -> Iterator[Callable[[str, int, int], None] | None]:
+    """Takes (input, bytes of it taken in, lines so far) and shows it, on a terminal only; elsewhere None."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f}%"),
+        TextColumn("{task.fields[lines]:>12,} lines"),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+    ) as bar:
+        tasks: dict[str, Any] = {}
+
+        def progress(source: str, taken: int, lines: int) -> None:
+            if source not in tasks:
+                tasks[source] = bar.add_task(harmless(Path(source).name), total=_size_of(source), lines=0)
+            bar.update(tasks[source], completed=taken, lines=lines)
+
+        yield progress
+        for task in tasks.values():
+            total = bar.tasks[task].completed
+            bar.update(task, total=total, completed=total)
+
+
+def _size_of(source: str) -> int | None:
+    """An input's size in bytes, where it has one."""
+    path = Path(source)
+    return path.stat().st_size if path.is_file() else None
