@@ -9,6 +9,7 @@ import zstandard
 from numpy.typing import NDArray
 
 from schemas.errors import SchemaError
+from schemas.packed import encodable
 from schemas.seal import LeafCounts
 
 MAX_BODY_BYTES: Final = 1024 * 1024 * 1024
@@ -63,17 +64,17 @@ _COUNT_TYPES: Final = {
 def encode_body(body: SealBody) -> bytes:
     """Compressed bytes of a body: zstd over msgpack of columns."""
     counts = body.counts
-    wire = _encoder.encode(
+    packed = _encoder.encode(
         (
             body.refs.tobytes(),
-            body.identities,
-            body.logins,
+            encodable(body.identities),
+            encodable(body.logins),
             *(getattr(counts, name).astype(form, copy=False).tobytes() for name, form in _COUNT_TYPES.items()),
             body.first_ms.astype("<i8", copy=False).tobytes(),
             body.last_ms.astype("<i8", copy=False).tobytes(),
         )
     )
-    return zstandard.ZstdCompressor(level=3).compress(wire)
+    return zstandard.ZstdCompressor(level=3).compress(packed)
 
 
 class _LeavesWire(msgspec.Struct, array_like=True, frozen=True):

@@ -1,9 +1,9 @@
 """Events of one channel as columns: what readers make, envelopes carry and the fold takes."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -25,8 +25,7 @@ MAX_AT_MS: Final = 4_102_444_800_000
 """2100-01-01T00:00:00Z; times lie in [MIN_AT_MS, MAX_AT_MS)."""
 
 
-@dataclass(frozen=True, slots=True)
-class EventColumns:
+class EventColumns(msgspec.Struct, eq=False):
     """n events of one channel, in arrival order.
 
     viewers: unique (identity, lowercase login) pairs; at: (n,) i64 ms UTC; ids: (n, 16) u8; kind: (n,) u8 0..7;
@@ -39,6 +38,14 @@ class EventColumns:
     kind: NDArray[np.uint8]
     who: NDArray[np.uint32]
     amount: NDArray[np.uint32]
+    _span_ms: tuple[int, int] | None = None
+
+    @property
+    def span_ms(self) -> tuple[int, int]:
+        """The least and the greatest time; of no events an error of numpy's. Columns are not changed once made."""
+        if self._span_ms is None:
+            self._span_ms = int(np.minimum.reduce(self.at)), int(np.maximum.reduce(self.at))
+        return self._span_ms
 
     def __len__(self) -> int:
         return len(self.at)

@@ -1,5 +1,6 @@
 """Envelopes: one channel's events as they lie on `chat.events` (spec: Envelope). Bytes in, checked columns out."""
 
+from functools import cached_property
 from typing import Final, Literal
 
 import msgspec
@@ -8,6 +9,7 @@ import numpy as np
 from schemas import identity as identities
 from schemas.columns import DELETION, MAX_AT_MS, MIN_AT_MS, EventColumns
 from schemas.errors import SchemaError, UnknownVersion
+from schemas.packed import PackedPairs, encodable, without_header
 
 VERSION: Final = 1
 MAX_EVENTS: Final = 200
@@ -22,8 +24,9 @@ Type = Literal["events", "tick", "end", "reseal"]
 CoverageKind = Literal["live", "recovered", "absent"]
 
 
-class Envelope(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """One record of `chat.events`, as decoded; columns stay raw little-endian bytes until `columns()`.
+class Envelope(msgspec.Struct, array_like=True, frozen=True, dict=True):
+    """One record of `chat.events`, as decoded; columns stay raw little-endian bytes until `columns()`, and viewers
+    packed until they are looked at.
 
     observed: [from_ms, to_ms, kind] or None; seq counts a source's envelopes of a channel from 0. For a reseal
     record `observed` holds the epoch as [epoch_start_ms, epoch_end_ms, "absent"] and there are no events.
@@ -36,12 +39,17 @@ class Envelope(msgspec.Struct, array_like=True, frozen=True, gc=False):
     source: str
     seq: int
     observed: tuple[int, int, CoverageKind] | None
-    viewers: list[tuple[str, str]]
+    packed_viewers: msgspec.Raw
     at: bytes
     ids: bytes
     kind: bytes
     who: bytes
     amount: bytes
+
+    @cached_property
+    def viewers(self) -> PackedPairs:
+        """The (identity, login) pairs. Raises SchemaError where that column is no array."""
+        return PackedPairs(*without_header(bytes(self.packed_viewers)))
 
     def columns(self) -> EventColumns:
         """The events, checked. Raises SchemaError on columns of unequal length or values out of range."""
@@ -61,17 +69,16 @@ class Envelope(msgspec.Struct, array_like=True, frozen=True, gc=False):
             np.frombuffer(self.amount, "<u4"),
         )
         if n:
-            if int(columns.who.max()) >= len(self.viewers):
+            who, kind = int(np.maximum.reduce(columns.who)), int(np.maximum.reduce(columns.kind))
+            first_ms, last_ms = columns.span_ms
+            if who >= len(columns.viewers):
                 raise SchemaError(
-                    f"envelope {self.source}#{self.seq}: who names viewer {int(columns.who.max())} "
-                    f"of {len(self.viewers)}; it must index the viewers column"
+                    f"envelope {self.source}#{self.seq}: who names viewer {who} of {len(columns.viewers)}; "
+                    "it must index the viewers column"
                 )
-            if int(columns.kind.max()) > DELETION:
-                raise SchemaError(
-                    f"envelope {self.source}#{self.seq}: kind {int(columns.kind.max())} is unknown; "
-                    f"kinds are 0..{DELETION}"
-                )
-            if int(columns.at.min()) < MIN_AT_MS or int(columns.at.max()) >= MAX_AT_MS:
+            if kind > DELETION:
+                raise SchemaError(f"envelope {self.source}#{self.seq}: kind {kind} is unknown; kinds are 0..{DELETION}")
+            if first_ms < MIN_AT_MS or last_ms >= MAX_AT_MS:
                 raise SchemaError(
                     f"envelope {self.source}#{self.seq}: a time stamp lies outside 2011..2099; "
                     "drop such lines before they are put into an envelope"
@@ -84,8 +91,11 @@ _encoder = msgspec.msgpack.Encoder()
 _version_decoder = msgspec.msgpack.Decoder(list[msgspec.Raw])
 
 
-def decode(data: bytes) -> Envelope:
-    """Strict reading of one record. Raises UnknownVersion for a newer one, SchemaError for anything else amiss."""
+def decode(data: bytes, *, check_viewers: bool = True) -> Envelope:
+    """Strict reading of one record. Raises UnknownVersion for a newer one, SchemaError for anything else amiss.
+
+    Without check_viewers that column may be damaged still: for a caller that interns it, which checks it too.
+    """
     if len(data) > MAX_BYTES:
         raise SchemaError(f"envelope of {len(data)} bytes is over the bound of {MAX_BYTES}; split it")
     try:
@@ -110,6 +120,8 @@ def decode(data: bytes) -> Envelope:
     if envelope.type == "reseal" and envelope.observed is None:
         raise SchemaError(f"envelope {envelope.source}#{envelope.seq}: a reseal record must name its epoch in observed")
     identities.check(envelope.channel)
+    if check_viewers:
+        envelope.viewers.decoded()
     return envelope
 
 
@@ -141,7 +153,7 @@ def encode(
         if len(events) > MAX_ACCEPTED_EVENTS or len(events.viewers) > 65_536:
             raise SchemaError(f"{len(events)} events do not fit one envelope; split them into {MAX_EVENTS} each")
         body = (
-            events.viewers,
+            encodable(events.viewers),
             events.at.astype("<i8", copy=False).tobytes(),
             events.ids.tobytes(),
             events.kind.astype(np.uint8, copy=False).tobytes(),

@@ -12,17 +12,19 @@ QUARANTINE_MS: Final = 60_000
 
 
 def admitted(envelope: Envelope, events: EventColumns, length_ms: int) -> tuple[list[tuple[int, EventColumns]], int]:
-    """Events by epoch start (ms), ascending, and how many were quarantined. events must not be empty."""
+    """Events by epoch start (ms), ascending, and how many were quarantined."""
     quarantined = 0
+    if not len(events):
+        return [], 0
     if envelope.observed is not None:
         limit_ms = envelope.observed[1] + QUARANTINE_MS
-        if int(events.at.max()) >= limit_ms:
+        if events.span_ms[1] >= limit_ms:
             tame = events.at < limit_ms
             quarantined = len(events) - int(np.count_nonzero(tame))
             events = events.take(tame)
             if not len(events):
                 return [], quarantined
-    first, last = int(events.at.min()), int(events.at.max())
+    first, last = events.span_ms
     if first // length_ms == last // length_ms:
         return [(first - first % length_ms, events)], quarantined
     epochs = events.at // length_ms

@@ -16,10 +16,11 @@ import numpy as np
 from blake3 import blake3
 from numpy.typing import NDArray
 
-from streams.core import blake3_ir, native_code
+from streams.core import blake3_ir, interning_ir, native_code
 from streams.core.native_code import InstructionSet, NativeCode, NativeCodeUnavailable
 
-FUNCTIONS = ("blake3_rows", "blake3_nodes", "blake3_viewers")
+FUNCTIONS = ("blake3_rows", "blake3_nodes", "blake3_viewers", *interning_ir.FUNCTIONS)
+"""All that one compilation makes; `interning` calls its own."""
 
 _POINTER, _COUNT = ctypes.c_void_p, ctypes.c_int64
 
@@ -115,17 +116,23 @@ class Lanes:
         self, identities: Sequence[bytes], pepper: bytes, epoch_tag: bytes
     ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         """(viewer_refs, epoch_keys) of identities of at most `max_viewer_bytes` each."""
-        n = len(identities)
-        room = -(-n // self.lanes) * self.lanes
         # Zero-filled rows of 32 bytes; lengths stand beside them, so an identity may end in zero bytes.
-        texts = np.zeros(room, "S32")
-        texts[:n] = identities
-        lengths = np.zeros(room, np.uint32)
-        lengths[:n] = np.fromiter(map(len, identities), np.uint32, n)
+        rows = np.array(identities, "S32").view(np.uint8).reshape(len(identities), 32)
+        lengths = np.fromiter(map(len, identities), np.uint32, len(identities))
+        return self.hash_viewer_rows(rows, lengths, pepper, epoch_tag)
+
+    def hash_viewer_rows(
+        self, rows: NDArray[np.uint8], lengths: NDArray[np.uint32], pepper: bytes, epoch_tag: bytes
+    ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """As `hash_viewers`, of identities as rows (n, 32), zero-filled, and their lengths (n,)."""
+        n = len(rows)
+        groups = -(-n // self.lanes)
+        room = groups * self.lanes
+        texts, text_bytes = np.zeros((room, 32), np.uint8), np.zeros(room, np.uint32)
+        texts[:n], text_bytes[:n] = rows, lengths
         keys, refs = self._room(n), self._room(n)
         pepper_row, tag_row = np.frombuffer(pepper, np.uint8), np.frombuffer(epoch_tag, np.uint8)
-        groups = room // self.lanes
-        self._viewers(_at(texts), _at(lengths), groups, _at(pepper_row), _at(tag_row), _at(keys), _at(refs))
+        self._viewers(_at(texts), _at(text_bytes), groups, _at(pepper_row), _at(tag_row), _at(keys), _at(refs))
         return refs[:n], keys[:n]
 
     def _room(self, n: int) -> NDArray[np.uint8]:
@@ -138,7 +145,7 @@ def load_lanes(cache_dir: Path | None, target: InstructionSet | None = None) -> 
     Raises NativeCodeUnavailable, or another TwzrdError of the compilation, if there are none.
     """
     target = target or native_code.instruction_set()
-    code = native_code.obtain(blake3_ir.module_text(target.lanes), FUNCTIONS, target, cache_dir)
+    code = native_code.obtain(blake3_ir.module_text(target.lanes) + interning_ir.TEXT, FUNCTIONS, target, cache_dir)
     lanes = Lanes(code, target.lanes)
     if not _agrees(lanes):
         raise NativeCodeUnavailable("the compiled lanes do not agree with the blake3 package; the loop is used")

@@ -8,6 +8,7 @@ from schemas.policy import Policy
 from streams.core.coverage import Coverage
 from streams.core.fold import EpochFold, fold
 from streams.core.outputs import LiveView
+from streams.core.pairs import viewer_numbers
 from streams.core.resume import Closing
 
 MAX_SOURCES: Final = 64
@@ -84,7 +85,8 @@ class Channel:
 
     def view(self, start_ms: int, policy: Policy) -> LiveView:
         """How an open epoch stands."""
-        folded = fold(self.open[start_ms].events.columns(), policy)
+        columns, pairs = self.open[start_ms].events.columns()
+        folded = fold(columns, pairs, *viewer_numbers(pairs), policy)
         messages = folded.counts.messages
         top = np.argsort(messages, kind="stable")[::-1][:TOP_VIEWERS]
         frontier = self.frontier_ms
@@ -92,10 +94,10 @@ class Channel:
             self.identity,
             self.login,
             start_ms // 1000,
-            len(folded.identities),
+            len(folded.pairs),
             int(messages.sum(dtype=np.uint64)),
             int(folded.counts.weight_centi.sum()),
             frontier,
             None if frontier is None else frontier - policy.grace_s * 1000,
-            [(folded.logins[index], int(messages[index])) for index in top],
+            list(zip(pairs.logins(folded.pairs[top]), messages[top].tolist(), strict=True)),
         )

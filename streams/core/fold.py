@@ -15,13 +15,17 @@ from schemas.columns import GIFT, LAST_FOLDED_KIND, MESSAGE, RAID, RESUB, SUB, E
 from schemas.policy import Policy
 from schemas.seal import LeafCounts
 from schemas.sealed import Stats
+from streams.core.interning import pair_table
+from streams.core.pairs import Pairs
 
 
 class Folded(NamedTuple):
-    """Participants of an epoch in no particular order (n of them), and what was folded."""
+    """Participants of an epoch (n of them), in order of their viewer number, and what was folded.
 
-    identities: list[str]
-    logins: list[str]
+    pairs: (n,) the pair that each came under at their latest event; counts, first_ms, last_ms: (n,) alike.
+    """
+
+    pairs: NDArray[np.intp]
     counts: LeafCounts
     first_ms: NDArray[np.int64]
     last_ms: NDArray[np.int64]
@@ -35,7 +39,7 @@ class EpochFold:
     __slots__ = ("_amount", "_at", "_ids", "_kind", "_pair", "_pairs")
 
     def __init__(self) -> None:
-        self._pairs: dict[tuple[str, str], int] = {}
+        self._pairs = pair_table()
         self._at, self._ids, self._kind, self._pair, self._amount = (bytearray() for _ in range(5))
 
     def __len__(self) -> int:
@@ -44,80 +48,59 @@ class EpochFold:
     @property
     def nbytes(self) -> int:
         """About what it holds in memory, in bytes."""
-        return 37 * len(self) + 200 * len(self._pairs)
+        return 33 * len(self) + self._pairs.nbytes
 
     def intern(self, viewers: Sequence[tuple[str, str]]) -> NDArray[np.uint32]:
         """This fold's numbers of those pairs. Raises SchemaError on a malformed identity, then nothing changed."""
-        pairs = self._pairs
-        numbers = list(map(pairs.get, viewers))
-        if None in numbers:
-            fresh = dict.fromkeys([pair for pair, number in zip(viewers, numbers, strict=True) if number is None])
-            identities.check_all([identity for identity, _ in fresh])
-            pairs.update(zip(fresh, range(len(pairs), len(pairs) + len(fresh)), strict=True))
-            numbers = list(map(pairs.get, viewers))
-        return np.array(numbers, np.uint32)
+        return self._pairs.intern(viewers)
 
     def add(self, events: EventColumns, numbers: NDArray[np.uint32]) -> None:
         """Append events; numbers is what intern(events.viewers) gave."""
-        self._at += np.ascontiguousarray(events.at, "<i8").data
-        self._ids += np.ascontiguousarray(events.ids).data
-        self._kind += np.ascontiguousarray(events.kind, np.uint8).data
-        self._pair += numbers[events.who].data
-        self._amount += np.ascontiguousarray(events.amount, "<u4").data
+        self._at += events.at.astype("<i8", copy=False).tobytes()
+        self._ids += events.ids.tobytes()
+        self._kind += events.kind.astype(np.uint8, copy=False).tobytes()
+        self._pair += numbers[events.who].tobytes()
+        self._amount += events.amount.astype("<u4", copy=False).tobytes()
 
-    def columns(self) -> EventColumns:
-        """Everything appended, as one batch whose viewers are the pairs."""
-        return EventColumns(
-            list(self._pairs),
+    def columns(self) -> tuple[EventColumns, Pairs]:
+        """Everything appended, as one batch, and its viewers."""
+        pairs = self._pairs.pairs()
+        events = EventColumns(
+            pairs,
             np.frombuffer(bytes(self._at), "<i8"),
             np.frombuffer(bytes(self._ids), np.uint8).reshape(-1, 16),
             np.frombuffer(bytes(self._kind), np.uint8),
             np.frombuffer(bytes(self._pair), "<u4"),
             np.frombuffer(bytes(self._amount), "<u4"),
         )
+        return events, pairs
 
 
-def fold(events: EventColumns, policy: Policy) -> Folded:
-    """Sum up one channel's epoch under the policy (spec: Fold)."""
-    names, viewer_of_pair = _number_viewers(events.viewers)
+def fold(events: EventColumns, pairs: Pairs, viewer_of_pair: NDArray[np.int64], n: int, policy: Policy) -> Folded:
+    """Sum up one channel's epoch under the policy (spec: Fold).
+
+    pairs: events.viewers. viewer_of_pair: for each the number of its viewer, 0 .. n - 1; pairs of one identity have
+    the same.
+    """
     counted = events.kind <= LAST_FOLDED_KIND
-    left_out = _left_out(events.viewers, names, policy)
+    left_out = [*pairs.with_login(policy.excluded), *pairs.with_identity(identities.ANONYMOUS_GIFTER)]
     excluded_total = 0
-    if left_out is not None:
-        excluded = left_out[events.who] & counted
+    if left_out:
+        is_out = np.zeros(len(pairs), np.bool_)
+        is_out[left_out] = True
+        excluded = is_out[events.who] & counted
         excluded_total = int(np.count_nonzero(excluded))
         counted &= ~excluded
     if not counted.all():
         events = events.take(counted)
-    order, duplicates, conflicts = _each_id_once(events, viewer_of_pair, names)
+    order, duplicates, conflicts = _each_id_once(events, viewer_of_pair)
     events = events.take(order)
     stats = Stats(len(events), duplicates, conflicts, excluded_total)
     digest = blake3(events.ids.tobytes()).digest()
-    return _sum_up(events, viewer_of_pair[events.who], names, policy, digest, stats)
+    return _sum_up(events, viewer_of_pair[events.who], n, policy, digest, stats)
 
 
-def _number_viewers(pairs: Sequence[tuple[str, str]]) -> tuple[list[str], NDArray[np.int64]]:
-    """The identities, each once, and for every pair the number of its identity."""
-    given = [identity for identity, _ in pairs]
-    names = list(dict.fromkeys(given))
-    if len(names) == len(given):
-        return names, np.arange(len(names))
-    numbers = {name: number for number, name in enumerate(names)}
-    return names, np.array([numbers[name] for name in given], np.int64)
-
-
-def _left_out(pairs: Sequence[tuple[str, str]], names: list[str], policy: Policy) -> NDArray[np.bool_] | None:
-    """Which pairs are not folded; None, as nearly always, where all are."""
-    if policy.excluded.isdisjoint([login for _, login in pairs]) and identities.ANONYMOUS_GIFTER not in names:
-        return None
-    return np.array(
-        [login in policy.excluded or name == identities.ANONYMOUS_GIFTER for name, login in pairs], np.bool_
-    )
-
-
-def _each_id_once(
-    events: EventColumns, viewer_of_pair: NDArray[np.int64], names: list[str]
-) -> tuple[NDArray[np.intp], int, int]:
+def _each_id_once(events: EventColumns, viewer_of_pair: NDArray[np.int64]) -> tuple[NDArray[np.intp], int, int]:
     """Row numbers sorted by event id, each id once: of several the row with the least (at, kind, identity, amount).
     Also how many rows fell away, and how many of those differed from the one that counts."""
     words = np.ascontiguousarray(events.ids).view(">u8").astype(np.uint64)  # big-endian words order as bytes do
@@ -131,9 +114,7 @@ def _each_id_once(
     tied[1:] |= same
     tied[:-1] |= same
     rows = order[tied]
-    rank = np.empty(len(names), np.int64)
-    rank[sorted(range(len(names)), key=lambda index: names[index].encode())] = np.arange(len(names))
-    who = rank[viewer_of_pair[events.who[rows]]]
+    who = _identity_ranks(events.viewers)[events.who[rows]]
     at, kind, amount = events.at[rows], events.kind[rows], events.amount[rows]
     by = np.lexsort((amount, who, kind, at, low[rows], high[rows]))
     order[tied] = rows[by]
@@ -152,10 +133,16 @@ def _each_id_once(
     return order[~repeat], int(np.count_nonzero(repeat)), int(np.count_nonzero(differs))
 
 
+def _identity_ranks(viewers: Sequence[tuple[str, str]]) -> NDArray[np.int64]:
+    """For every pair the place of its identity among all, in order of bytes."""
+    given = [identity.encode() for identity, _ in viewers]
+    places = {name: place for place, name in enumerate(sorted(set(given)))}
+    return np.array([places[name] for name in given], np.int64)
+
+
 def _sum_up(
-    events: EventColumns, viewer: NDArray[np.int64], names: list[str], policy: Policy, digest: bytes, stats: Stats
+    events: EventColumns, viewer: NDArray[np.int64], n: int, policy: Policy, digest: bytes, stats: Stats
 ) -> Folded:
-    n = len(names)
     weights = policy.weights_centi
     kinds = LAST_FOLDED_KIND + 1
     counts = np.bincount(viewer * kinds + events.kind, minlength=n * kinds).reshape(n, kinds)
@@ -182,23 +169,18 @@ def _sum_up(
     np.minimum.at(first, viewer, events.at)
     np.maximum.at(last, viewer, events.at)
     leaves = LeafCounts(weight, messages, subs, resubs, gifts, bits, raid_viewers)
-    logins = _latest_logins(events, viewer, last, n)
+    pairs = _latest_pairs(events, viewer, last, n)
     present = counts.any(axis=1)
     if not present.all():  # somebody's every event was excluded, or is not folded
         keep = np.flatnonzero(present)
-        places = keep.tolist()
-        names, logins = [names[index] for index in places], [logins[index] for index in places]
-        leaves, first, last = leaves.take(keep), first[keep], last[keep]
-    return Folded(names, logins, leaves, first, last, digest, stats)
+        pairs, leaves, first, last = pairs[keep], leaves.take(keep), first[keep], last[keep]
+    return Folded(pairs, leaves, first, last, digest, stats)
 
 
-def _latest_logins(events: EventColumns, viewer: NDArray[np.int64], last: NDArray[np.int64], n: int) -> list[str]:
-    """Each viewer's login at their latest event; of several at that ms the one with the greatest event id (events
+def _latest_pairs(events: EventColumns, viewer: NDArray[np.int64], last: NDArray[np.int64], n: int) -> NDArray[np.intp]:
+    """Each viewer's pair at their latest event; of several at that ms the one with the greatest event id (events
     come sorted by id)."""
-    logins = [login for _, login in events.viewers]
-    if len(logins) == n:  # every identity came under one login only
-        return logins
-    pair = np.zeros(n, np.int64)
+    pair = np.zeros(n, np.intp)
     rows = np.flatnonzero(events.at == last[viewer])
     pair[viewer[rows]] = events.who[rows]  # numpy keeps the last assignment, which is the greatest id
-    return [logins[index] for index in pair.tolist()]
+    return pair

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from blake3 import blake3
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from schemas.errors import TwzrdError
@@ -32,6 +33,9 @@ LOOP_BATCH_ROWS = 1024
 
 VIEWER_REF_PREFIX = b"\x02\x01"
 NODE_PREFIX = b"\x01"
+
+_FIRST_BYTES = np.where(np.arange(DIGEST_BYTES) < np.arange(DIGEST_BYTES + 1)[:, None], 255, 0).astype(np.uint8)
+"""Row b lets the first b bytes of 32 through."""
 
 FAST = False
 """Whether the SIMD extra is active in this process. Read it as `hashing.FAST`: `enable_fast` rebinds it."""
@@ -68,6 +72,7 @@ def enable_fast(cache_dir: Path | None) -> bool:
     gives the same bytes, `fast_status` says why and counts. Called once by a process's composition.
     """
     global FAST, _lanes
+    from streams.core import interning
     from streams.core.blake3_lanes import load_lanes
 
     try:
@@ -81,6 +86,7 @@ def enable_fast(cache_dir: Path | None) -> bool:
         fast_status.refused_files += code.refused is not None
         fast_status.unkept_files += code.unkept is not None
         fast_status.reason = code.refused or code.unkept
+        interning.use_native(code)
     FAST = _lanes is not None
     return FAST
 
@@ -88,6 +94,9 @@ def enable_fast(cache_dir: Path | None) -> bool:
 def disable_fast() -> None:
     """Back to the loop: for the oracle's side of tests and benchmarks."""
     global FAST, _lanes
+    from streams.core import interning
+
+    interning.use_native(None)
     FAST, _lanes = False, None
     fast_status.origin, fast_status.lanes = "off", 0
 
@@ -201,6 +210,20 @@ def viewer_refs(
         all_keys[at] = epoch_keys
         all_refs[at] = hash_rows(preimages)
     return all_refs, all_keys
+
+
+def viewer_refs_of(
+    text: NDArray[np.uint8], begin: NDArray[np.int64], size: NDArray[np.int64], pepper: bytes, epoch_tag: bytes
+) -> NDArray[np.uint8]:
+    """As `viewer_refs`, refs alone, of identities that lie in `text` at `begin`, `size` bytes each; (n,)
+    both. text: uint8, with 32 bytes or more behind the last identity's beginning."""
+    if _lanes is not None and len(size) >= _lanes.min_rows and int(size.max()) <= _lanes.max_viewer_bytes:
+        _check_key(pepper)
+        rows = sliding_window_view(text, DIGEST_BYTES)[begin] & _FIRST_BYTES[size]
+        return _lanes.hash_viewer_rows(rows, size.astype(np.uint32), pepper, epoch_tag)[0]
+    given = text.tobytes()
+    spans = zip(begin.tolist(), size.tolist(), strict=True)
+    return viewer_refs([given[at : at + length] for at, length in spans], pepper, epoch_tag)[0]
 
 
 def _by_length(values: Sequence[bytes]) -> list[tuple[NDArray[np.intp] | slice, NDArray[np.uint8]]]:

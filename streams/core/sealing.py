@@ -8,8 +8,7 @@ from schemas.policy import PolicySchedule
 from schemas.seal import Interval, SealHeader, leaf_preimages
 from schemas.sealed import SealBody, SealedEpoch
 from streams.core.coverage import observed
-from streams.core.fold import EpochFold, Folded, fold
-from streams.core.hashing import viewer_refs
+from streams.core.fold import EpochFold, fold
 from streams.core.merkle import merkle_root
 
 
@@ -38,10 +37,20 @@ class Sealer:
     ) -> SealedEpoch | None:
         """The sealed epoch, or None where nobody took part and no ms of it was observed."""
         policy = self.schedule.at(epoch_start_s)
-        folded = fold(events.columns(), policy)
-        if not folded.identities and not observed(coverage):
+        columns, pairs = events.columns()
+        refs = pairs.refs(self._pepper, layout.epoch_tag(channel, epoch_start_s))
+        viewer_of_pair, viewers = _by_ref(refs)
+        folded = fold(columns, pairs, viewer_of_pair, viewers, policy)
+        if not len(folded.pairs) and not observed(coverage):
             return None
-        body = self._body(channel, epoch_start_s, folded)
+        body = SealBody(
+            refs[folded.pairs],
+            pairs.identities(folded.pairs),
+            pairs.logins(folded.pairs),
+            folded.counts,
+            folded.first_ms,
+            folded.last_ms,
+        )
         header = SealHeader(
             revision=revision,
             epoch_length_s=policy.epoch_length_s,
@@ -70,29 +79,19 @@ class Sealer:
             after_ms,
         )
 
-    def _body(self, channel: str, epoch_start_s: int, folded: Folded) -> SealBody:
-        """The participants sorted by ref, ascending."""
-        tag = layout.epoch_tag(channel, epoch_start_s)
-        # Identities bear no white space, so all of them become bytes in one pass.
-        names = "\n".join(folded.identities).encode().split(b"\n") if folded.identities else []
-        refs, _ = viewer_refs(names, self._pepper, tag)
-        order = _by_ref(refs)
-        places = order.tolist()
-        return SealBody(
-            refs[order],
-            [folded.identities[index] for index in places],
-            [folded.logins[index] for index in places],
-            folded.counts.take(order),
-            folded.first_ms[order],
-            folded.last_ms[order],
-        )
 
-
-def _by_ref(refs: NDArray[np.uint8]) -> NDArray[np.intp]:
-    """The order that sorts (n, 32) refs as bytes: by their first 8 bytes, the rest only where those are equal."""
-    words = np.ascontiguousarray(refs).view(">u8").astype(np.uint64)
+def _by_ref(refs: NDArray[np.uint8]) -> tuple[NDArray[np.int64], int]:
+    """For each of (n, 32) refs its place among the different ones, in order of bytes, and how many those are."""
+    n = len(refs)
+    words = np.ascontiguousarray(refs).view(">u8").astype(np.uint64)  # big-endian words order as bytes do
     order = np.argsort(words[:, 0])
     first = words[order, 0]
-    if (first[1:] == first[:-1]).any():
+    place = np.arange(n)
+    if (first[1:] == first[:-1]).any():  # one viewer under two logins, as a rule
         order = np.lexsort((words[:, 3], words[:, 2], words[:, 1], words[:, 0]))
-    return order
+        same = (words[order[1:]] == words[order[:-1]]).all(axis=1)
+        place[1:] -= np.cumsum(same)
+        n -= int(np.count_nonzero(same))
+    out = np.empty(len(refs), np.int64)
+    out[order] = place
+    return out, n

@@ -63,7 +63,7 @@ class Shard:
         self.metrics.records_total += 1
         out: Outputs
         try:
-            out = self._take(offset, decode(value))
+            out = self._take(offset, decode(value, check_viewers=False))
         except SchemaError as error:
             self.metrics.dead_records_total += 1
             out = [self._dead(offset, "record", str(error), value)]
@@ -78,25 +78,27 @@ class Shard:
         out: Outputs = []
         events = envelope.columns()
         channel = self._channel(envelope)
+        batches, quarantined = admitted(envelope, events, self._length_ms)
+        into = [self._open_epoch(channel, start, offset) for start, _ in batches]
+        numbers = [None if epoch is None else epoch.events.intern(events.viewers) for epoch in into]
+        if all(epoch is None for epoch in into):
+            envelope.viewers.decoded()
+        # From here on nothing of this record can be bad.
+        channel.login = envelope.login or channel.login
         if envelope.type == "reseal":
             return [self._reseal(offset, envelope, channel)]
         self._count_sequence(channel, envelope)
-        if len(events):
-            batches, quarantined = admitted(envelope, events, self._length_ms)
-            into = [self._open_epoch(channel, start, offset) for start, _ in batches]
-            opened = [epoch for epoch in into if epoch is not None]
-            numbers = iter([epoch.events.intern(events.viewers) for epoch in opened])
-            for (start, batch), epoch in zip(batches, into, strict=True):
-                if epoch is None:
-                    out += self._late(channel, start, offset, len(batch))
-                    continue
+        for (start, batch), epoch, who in zip(batches, into, numbers, strict=True):
+            if epoch is None or who is None:
+                out += self._late(channel, start, offset, len(batch))
+            else:
                 channel.open[start] = epoch
-                epoch.events.add(batch, next(numbers))
+                epoch.events.add(batch, who)
                 self.metrics.events_total += len(batch)
-            if quarantined:
-                self.metrics.quarantined_events_total += quarantined
-                reason = f"{quarantined} events lie 60 s or more after the end of their record's observation"
-                out.append(self._dead(offset, "event", reason, bytes(envelope.ids), events=quarantined))
+        if quarantined:
+            self.metrics.quarantined_events_total += quarantined
+            reason = f"{quarantined} events lie 60 s or more after the end of their record's observation"
+            out.append(self._dead(offset, "event", reason, bytes(envelope.ids), events=quarantined))
         if envelope.observed is not None:
             self._observe(channel, offset, envelope)
         return out + self._close_ready(channel, offset, ended=envelope.type == "end")
@@ -106,7 +108,6 @@ class Shard:
         if channel is None:
             channel = Channel(envelope.channel, envelope.login, self._resume.latest(envelope.channel))
             self._channels[envelope.channel] = channel
-        channel.login = envelope.login or channel.login
         return channel
 
     def _open_epoch(self, channel: Channel, start_ms: int, offset: int) -> OpenEpoch | None:
@@ -130,8 +131,8 @@ class Shard:
         channel.observe(start, end, kind)
         first = max(start, channel.closed_until_ms)
         for epoch in range(first - first % self._length_ms, end, self._length_ms):
-            if epoch + self._length_ms > channel.closed_until_ms:
-                channel.open.setdefault(epoch, OpenEpoch(offset))
+            if epoch + self._length_ms > channel.closed_until_ms and epoch not in channel.open:
+                channel.open[epoch] = OpenEpoch(offset)
 
     def _count_sequence(self, channel: Channel, envelope: Envelope) -> None:
         lost, repeated = channel.sequence(envelope.source, envelope.seq)

@@ -14,7 +14,9 @@ import numpy as np
 
 from schemas.columns import EventColumns
 from schemas.identity import ID_PREFIX
+from schemas.packed import encodable
 from streams.core.fold import EpochFold
+from streams.core.pairs import Pairs
 from streams.replay.rows import RowFiles, Run, SpillError
 
 DEFAULT_BUDGET_BYTES: Final = 256 * 1024 * 1024
@@ -52,19 +54,11 @@ class Gathered(EpochFold):
     def __len__(self) -> int:
         return len(self._held) + sum(run.rows for run in self._runs)
 
-    def columns(self) -> EventColumns:
-        """All events as one batch. A pair that is both in memory and in a file is there twice, which folds alike."""
-        held, put_by = self._held.columns(), self._files.events(self._runs)
-        if not len(held):
-            return put_by
-        return EventColumns(
-            [*put_by.viewers, *held.viewers],
-            np.concatenate((put_by.at, held.at)),
-            np.concatenate((put_by.ids, held.ids)),
-            np.concatenate((put_by.kind, held.kind)),
-            np.concatenate((put_by.who, held.who + np.uint32(len(put_by.viewers)))),
-            np.concatenate((put_by.amount, held.amount)),
-        )
+    def columns(self) -> tuple[EventColumns, Pairs]:
+        """All events as one batch."""
+        for events in (self._files.events(self._runs), self._held.columns()[0]):
+            self.add(events, self.intern(events.viewers))
+        return super().columns()
 
 
 class EpochStore:
@@ -118,10 +112,10 @@ class EpochStore:
             self._file = tempfile.TemporaryFile(prefix="twzrd-spill-")  # noqa: SIM115 - lives as long as the store
         position = self._file.seek(0, 2)
         for key, held in self._folds.items():
-            events = held.columns()
+            events, pairs = held.columns()
             data = _encoder.encode(
                 (
-                    events.viewers,
+                    encodable(pairs),
                     *(column.tobytes() for column in (events.at, events.ids, events.kind, events.who, events.amount)),
                 )
             )
