@@ -34,7 +34,7 @@ class Commands(click.Group):
         module = next((module for module, names in MODULES.items() if cmd_name in names), None)
         if module is None:
             return None
-        found = importlib.import_module(f"infra.cli.{module}").COMMANDS
+        found: tuple[click.Command, ...] = importlib.import_module(f"infra.cli.{module}").COMMANDS
         return next(command for command in found if command.name == cmd_name)
 
 

@@ -59,6 +59,15 @@ def numbers(data: Bytes, start: Index, end: Index) -> tuple[U64, Mask]:
     return value, ok
 
 
+def digits(data: Bytes, start: Index, end: Index) -> Bytes:
+    """(n, 16) the text of numbers of the ordinary form, ending where the row ends, zeros before it."""
+    near = gather(data, end - _NUMBER_WIDTH, _NUMBER_WIDTH).view("<u8")
+    length = end - start
+    near[:, 1] &= _KEEP_LAST[np.minimum(length, 8)]
+    near[:, 0] &= _KEEP_LAST[np.maximum(length - 8, 0)]
+    return near.view(np.uint8)
+
+
 def eight_digits(word: U64, length: Index) -> tuple[U64, Mask]:
     """(n,) the number in the last `length` (0..8) bytes of each little-endian word, and where all those are digits.
     Digits are summed side by side within the word: as pairs, then fours, then all eight."""

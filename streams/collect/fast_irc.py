@@ -50,13 +50,15 @@ def parse_irc_chunk(data: bytes, first_line_number: int = 1) -> Chunk:
     return assemble(chunk, rows, _parts(block, fast, first_line_number))
 
 
-def read_columns(data: bytes, first_line_number: int = 1) -> tuple[Chunk, "FastRows", dict[str, str]]:
+def read_columns(data: bytes | Bytes, first_line_number: int = 1) -> tuple[Chunk, "FastRows", dict[str, str]]:
     """The same lines for who folds by columns: a chunk of the unusual lines alone, the ordinary ones as they stand,
-    of all channels together, and each channel's login by its last line."""
+    of all channels together, and each channel's login by its last line. data: as bytes, or as an array with PAD zeros
+    behind, which is not copied; nothing refers to it afterwards."""
     block, fast, chunk, rows = _read(data, first_line_number)
     last: dict[str, tuple[int, str]] = {}
-    rooms, from_end = np.unique(fast.room[::-1], return_index=True)
-    for room, row in zip(rooms.tolist(), (len(fast.room) - 1 - from_end).tolist(), strict=True):
+    last_rows = np.zeros(len(fast.rooms), np.int64)
+    last_rows[fast.room] = np.arange(len(fast.room))  # numpy keeps the last assignment
+    for room, row in zip(fast.rooms.tolist(), last_rows.tolist(), strict=True):
         name = block.bytes[fast.channel_start[row] : fast.channel_end[row]].tobytes().lower().decode()
         last[f"{ID_PREFIX}{room}"] = (first_line_number + int(fast.lines[row]), name)
     for channel, (line_number, name) in rows.last_logins().items():
@@ -64,10 +66,10 @@ def read_columns(data: bytes, first_line_number: int = 1) -> tuple[Chunk, "FastR
     return assemble(chunk, rows), fast, {channel: name for channel, (_, name) in last.items()}
 
 
-def _read(data: bytes, first_line_number: int) -> tuple["_Block", "FastRows", Chunk, Rows]:
+def _read(data: bytes | Bytes, first_line_number: int) -> tuple["_Block", "FastRows", Chunk, Rows]:
     """The ordinary lines by columns, the others one by one."""
     block = _Block(data)
-    chunk = Chunk(first_line_number, len(block.starts), len(data))
+    chunk = Chunk(first_line_number, len(block.starts), len(block.bytes) - PAD)
     fast, copies = _fast_rows(block)
     if copies.any():
         chunk.counts[SHARED_CHAT_COPIES] += int(copies.sum())
@@ -76,7 +78,7 @@ def _read(data: bytes, first_line_number: int) -> tuple["_Block", "FastRows", Ch
     rows = Rows()
     blank = 0
     for line in np.flatnonzero(~done).tolist():
-        raw = data[block.starts[line] : block.ends[line]]
+        raw = block.bytes[block.starts[line] : block.ends[line]].tobytes()
         if not raw:
             blank += 1
             continue
@@ -116,16 +118,23 @@ def read_one(chunk: Chunk, rows: Rows, line_number: int, raw: bytes) -> None:
         chunk.counts[found.rule] += 1
 
 
+def padded(data: bytes) -> Bytes:
+    """The bytes as an array with PAD zeros behind."""
+    out = np.empty(len(data) + PAD, np.uint8)
+    out[: len(data)] = np.frombuffer(data, np.uint8)
+    out[len(data) :] = 0
+    return out
+
+
 class _Block:
     """The bytes with the places of line starts and ends (without `\\r\\n`), and room for reads past the end."""
 
-    def __init__(self, data: bytes) -> None:
-        self.bytes: Bytes = np.empty(len(data) + PAD, np.uint8)
-        self.bytes[: len(data)] = np.frombuffer(data, np.uint8)
-        self.bytes[len(data) :] = 0
-        ends = np.flatnonzero(self.bytes[: len(data)] == _LF)
-        if len(data) and (not len(ends) or ends[-1] != len(data) - 1):
-            ends = np.append(ends, len(data))
+    def __init__(self, data: bytes | Bytes) -> None:
+        self.bytes: Bytes = data if isinstance(data, np.ndarray) else padded(data)
+        length = len(self.bytes) - PAD
+        ends = np.flatnonzero(self.bytes[:length] == _LF)
+        if length and (not len(ends) or ends[-1] != length - 1):
+            ends = np.append(ends, length)
         self.starts: Index = np.concatenate((np.zeros(min(1, len(ends)), np.int64), ends[:-1] + 1))
         returns = (ends > self.starts) & (self.bytes[ends - 1] == _CR)
         self.ends: Index = ends - returns
@@ -133,13 +142,17 @@ class _Block:
 
 @dataclass(frozen=True, slots=True)
 class FastRows:
-    """Rows read by columns; lines: index of each row's line within the block."""
+    """n rows read by columns. lines: index of each row's line within the block; rooms: every channel's id once,
+    ascending; room: (n,) index into them; user_digits: (n, 16) the number's text, its end at the end, zeros before;
+    login: (n, 32), zeros behind."""
 
     lines: Index
     at: NDArray[np.int64]
     ids: Bytes
-    room: U64
+    rooms: U64
+    room: Index
     user: U64
+    user_digits: Bytes
     login: Bytes
     amount: NDArray[np.uint32]
     channel_start: Index
@@ -188,13 +201,16 @@ def _fast_rows(block: _Block) -> tuple[FastRows, Mask]:
         copies[lines[shared[copy]]] = True
         ok[shared[copy]] = False
     rows: Index | slice = slice(None) if ok.all() else np.flatnonzero(ok)
+    rooms = np.unique(room[rows])
     return (
         FastRows(
             lines[rows],
             at[rows].astype(np.int64),
             ids[rows],
-            room[rows],
+            rooms,
+            np.searchsorted(rooms, room[rows]),
             user[rows],
+            fields.digits(data, tags.start[b"user-id"][rows], tags.end[b"user-id"][rows]),
             login[rows],
             amount[rows],
             s3[rows] + 2,
@@ -263,7 +279,7 @@ def _parts(block: _Block, fast: FastRows, first_line_number: int) -> dict[str, P
             who,
             fast.amount[rows],
         )
-        parts[f"{ID_PREFIX}{fast.room[last]}"] = Part(
+        parts[f"{ID_PREFIX}{fast.rooms[fast.room[last]]}"] = Part(
             fast.lines[rows] + first_line_number, name.lower().decode(), events, ()
         )
     return parts

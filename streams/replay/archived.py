@@ -38,7 +38,8 @@ class Group(NamedTuple):
     files: list[ArchiveFile]
     channel: str
     login: str
-    records: int
+    nbytes: int
+    """On disk, which tells best how much work they are."""
 
 
 class ArchiveFold:
@@ -70,7 +71,9 @@ class ArchiveFold:
             logins = {login for file in files for login in file.summary.logins}
             if len(channels) != 1 or len(logins) != 1:
                 return None
-            made.append(Group(files, channels.pop(), logins.pop(), sum(file.summary.records for file in files)))
+            made.append(
+                Group(files, channels.pop(), logins.pop(), sum(file.name.path.stat().st_size for file in files))
+            )
         return made if len({group.login for group in made}) == len(made) else None
 
     def seals(self) -> Iterator[SealedEpoch]:

@@ -62,6 +62,8 @@ class Folding:
                     continue
                 readers = readers or RowReaders(self._options.jobs, self._options.schedule.epoch_length_ms)
                 self._take_lines(source, readers)
+            if readers is not None:
+                self.store.put_by(readers.files, readers.rest(), {})
         finally:
             if readers is not None:
                 readers.close()
@@ -70,7 +72,7 @@ class Folding:
         taken = 0
         lines = self.tally.lines
         try:
-            for chunk, rows, runs, logins in readers.pieces(source, self._options.read):
+            for chunk, rows, logins, runs in readers.pieces(source, self._options.read):
                 self.tally.events += rows
                 self.store.put_by(readers.files, runs, logins)
                 self._take_chunk(source, chunk)

@@ -69,13 +69,12 @@ def _do(work: Callable[[], Result], back: Connection) -> None:
     back.close()
 
 
-def shares(weights: Sequence[int], count: int) -> list[tuple[int, int]]:
-    """[start, end) of up to count runs of about equal weight, in order, none empty."""
-    out: list[tuple[int, int]] = []
-    total, start, held = sum(weights), 0, 0
-    for index, weight in enumerate(weights):
-        held += weight
-        if held * count >= total * (len(out) + 1) or index == len(weights) - 1:
-            out.append((start, index + 1))
-            start = index + 1
-    return out
+def shares(weights: Sequence[int], count: int) -> list[list[int]]:
+    """Up to count shares of about equal weight, none empty: places in weights, each once, rising within a share."""
+    out: list[list[int]] = [[] for _ in range(min(count, len(weights)))]
+    held = [0] * len(out)
+    for place in sorted(range(len(weights)), key=lambda place: -weights[place]):
+        lightest = held.index(min(held))
+        out[lightest].append(place)
+        held[lightest] += weights[place]
+    return [sorted(share) for share in out if share]

@@ -2,11 +2,10 @@
 
 DIR/seals.jsonl                                        a line a seal, sorted by channel, epoch, revision
 DIR/leaves/<login or id>/<epoch>.<revision>.leaves.zst leaf preimages in index order (public: refs and counts)
-DIR/viewers.private.jsonl.zst                          identity and login of every leaf, in leaf order; mode 0600
+DIR/viewers.private.zst                                identity and login of every leaf, in leaf order; mode 0600
 DIR/dead.jsonl                                         a line each thing that could not be read
 """
 
-import io
 import os
 import re
 import shutil
@@ -23,11 +22,12 @@ from blake3 import blake3
 
 from schemas.errors import TwzrdError
 from schemas.identity import ID_PREFIX
+from schemas.packed import encodable
 from schemas.sealed import SealedEpoch
 
 SEALS: Final = "seals.jsonl"
 DEAD: Final = "dead.jsonl"
-PRIVATE: Final = "viewers.private.jsonl.zst"
+PRIVATE: Final = "viewers.private.zst"
 LEAVES: Final = "leaves"
 LEAVES_PART: Final = "leaves.part"
 ZSTD_LEVEL: Final = 1
@@ -107,7 +107,7 @@ class SealFiles:
                 os.makedirs(os.path.dirname(path), exist_ok=True)
                 self._made.add(leaf_folder)
             _write_file(path, self._compressor.compress(sealed.preimages().data))
-            self._private.write(_private_line(sealed))
+            self._private.write(_private_record(sealed))
         except OSError as error:
             raise OutputError(f"{path}: {error}; make room and replay again") from error
         place = (header.channel, header.epoch_start_s, header.revision)
@@ -238,24 +238,18 @@ def digest(seal_hashes: list[bytes]) -> str:
     return blake3(b"".join(sorted(seal_hashes))).hexdigest()
 
 
-def _private_line(sealed: SealedEpoch) -> bytes:
-    # Refs are not said again: they stand in the leaf dump, at the same places. As 64 hex digits, which no packing makes
-    # less, they were most of this file and of the time of writing it.
-    body = sealed.body
-    return orjson.dumps(
-        {
-            "channel": sealed.header.channel,
-            "epoch_start_s": sealed.header.epoch_start_s,
-            "revision": sealed.header.revision,
-            "identities": list(body.identities),
-            "logins": list(body.logins),
-        },
-        option=orjson.OPT_APPEND_NEWLINE,
+def _private_record(sealed: SealedEpoch) -> bytes:
+    # Refs are not said again: they stand in the leaf dump, at the same places. Names go from the seal into the file as
+    # they lie packed there; as JSON with refs in hex they took a fifth of a replay's time.
+    body, header = sealed.body, sealed.header
+    packed = _encoder.encode(
+        (header.channel, header.epoch_start_s, header.revision, encodable(body.identities), encodable(body.logins))
     )
+    return len(packed).to_bytes(4, "little") + packed
 
 
-class Participants(msgspec.Struct, frozen=True):
-    """A line of the private file: who stands behind the leaves of one seal. identities[i] and logins[i] are those of
+class Participants(msgspec.Struct, array_like=True, frozen=True):
+    """A record of the private file: who stands behind the leaves of one seal. identities[i] and logins[i] are those of
     the leaf of index i."""
 
     channel: str
@@ -265,12 +259,15 @@ class Participants(msgspec.Struct, frozen=True):
     logins: list[str]
 
 
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(Participants)
+
+
 def read_private(path: Path) -> Iterator[Participants]:
-    """The private file's lines. Raises OutputError where it is damaged."""
-    decoder = msgspec.json.Decoder(Participants)
+    """The private file's records. Raises OutputError where it is damaged."""
     try:
         with path.open("rb") as raw, zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True) as stream:
-            for line in io.BufferedReader(stream, 1 << 20):
-                yield decoder.decode(line)
+            while length := stream.read(4):
+                yield _decoder.decode(stream.read(int.from_bytes(length, "little")))
     except (OSError, zstandard.ZstdError, msgspec.DecodeError, UnicodeDecodeError) as error:
         raise OutputError(f"{path}: {error}; replay again") from error

@@ -4,6 +4,7 @@ Several processes: a plain file goes out as small ranges (only columns come back
 lines. Results are taken in input order, so line numbers and derived ids are those of one process.
 """
 
+import gc
 import multiprocessing
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -14,20 +15,19 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 from streams.collect.chunk import Chunk
 from streams.collect.derived_ids import DerivedIds
-from streams.collect.fast_irc import FastRows, read_columns
+from streams.collect.fast_irc import PAD, read_columns
 from streams.collect.files import irc_lines
 from streams.collect.files.errors import SourceError
 from streams.collect.files.formats import BlockReader, ReadOptions, read_whole_block
 from streams.collect.files.lines import LineBlock
 from streams.collect.files.source import STDIN, Source, open_source
-from streams.collect.files.split import ByteRange, range_blocks, read_range, split_source
+from streams.collect.files.split import ByteRange, range_arrays, read_range, split_source
 from streams.replay.forking import can_fork
 from streams.replay.heap import keep_heap
-from streams.replay.rows import RowFiles, Run
+from streams.replay.rows import RowCollector, RowFiles, Run
 
-RANGE_BYTES: Final = 8 * 1024 * 1024
-ROW_BLOCK_BYTES: Final = 4 * 1024 * 1024
-"""Rows by columns gain from longer columns."""
+RANGE_BYTES: Final = 4 * 1024 * 1024
+"""Least size of a range; rows by columns gain from long columns."""
 IRC: Final = irc_lines.FORMAT.name
 IN_FLIGHT_PER_JOB: Final = 3
 """Pieces of input handed out and not yet taken back, per process: bounds memory."""
@@ -61,13 +61,13 @@ NO_LOGINS: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 class Piece(NamedTuple):
-    """A piece of an input: a settled chunk and, of tagged IRC, where its ordinary lines were put by as rows, how many,
-    and the last login of each of their channels."""
+    """A piece of an input: a settled chunk and, of tagged IRC, how many ordinary lines it has beside, the last login of
+    each of its channels, and where rows were put by meanwhile (its own or earlier ones)."""
 
     chunk: Chunk
     rows: int = 0
-    runs: Sequence[Run] = ()
     logins: Mapping[str, str] = NO_LOGINS
+    runs: Sequence[Run] = ()
 
 
 class RowReaders:
@@ -77,13 +77,13 @@ class RowReaders:
     def __init__(self, jobs: int, length_ms: int) -> None:
         """length_ms: of an epoch; rows lie sorted by it. Raises SpillError where no temporary file can be made."""
         self._jobs = jobs if can_fork() else 1
-        self._length_ms = length_ms
         self.files = RowFiles(self._jobs)
         self._pool = None
+        self._own = RowCollector(self.files, 0, length_ms)
         if self._jobs > 1:
             context = multiprocessing.get_context("fork")
-            turns = context.Value("i", 0)
-            self._pool = ProcessPoolExecutor(self._jobs, context, _begin, (self.files, turns))
+            begin = (self.files, length_ms, context.Value("i", 0), context.Barrier(self._jobs))
+            self._pool = ProcessPoolExecutor(self._jobs, context, _begin, begin)
 
     def pieces(self, source: str, options: ReadOptions) -> Iterator[Piece]:
         """One input in order. Raises SourceError as open_source does."""
@@ -93,8 +93,7 @@ class RowReaders:
             ranges = split_source(source, 1 << 20, options, min_range_bytes=RANGE_BYTES)
         if ranges is not None and ranges[0].format == IRC:
             assert self._pool is not None
-            tasks = ((part, self._length_ms) for part in ranges)
-            for found in _in_order(self._pool, self._jobs, _put_range, tasks):
+            for found in _in_order(self._pool, self._jobs, _put_range, ranges):
                 for piece in found:
                     yield piece._replace(chunk=derived.settle(piece.chunk.renumbered(lines_before)))
                 lines_before += sum(piece.chunk.lines for piece in found)
@@ -110,11 +109,16 @@ class RowReaders:
 
     def _block_pieces(self, opened: Source) -> Iterator[Piece]:
         if self._pool is None:
-            for block in opened.blocks():
-                yield from _put_blocks(self.files, 0, [block], self._length_ms)
-            return
-        tasks = ((block, self._length_ms) for block in opened.blocks())
-        yield from _in_order(self._pool, self._jobs, _put_block, tasks)
+            yield from (_put_block_of(self._own, block) for block in opened.blocks())
+        else:
+            yield from _in_order(self._pool, self._jobs, _put_block, opened.blocks())
+
+    def rest(self) -> list[Run]:
+        """Where the last rows were put by; to be asked for once, when every input was read. Raises SpillError."""
+        if self._pool is None:
+            return self._own.rest()
+        waiting = [self._pool.submit(_put_rest) for _ in range(self._jobs)]
+        return [run for each in waiting for run in each.result()]
 
     def close(self) -> None:
         """End the processes; the files stay until the store that refers to them is closed."""
@@ -122,47 +126,60 @@ class RowReaders:
             self._pool.shutdown(cancel_futures=True)
 
 
-_mine: tuple[RowFiles, int] | None = None
-"""In a reading process: the files, and which of them is its own."""
+_mine: RowCollector | None = None
+"""In a reading process: its rows."""
+_all_at_rest: Any = None
+"""In a reading process: the barrier at which each waits for all others, so that each puts by its own rest."""
 
 
-def _begin(files: RowFiles, turns: Any) -> None:
-    global _mine
+def _begin(files: RowFiles, length_ms: int, turns: Any, barrier: Any) -> None:
+    global _mine, _all_at_rest
     keep_heap()
+    gc.freeze()
+    _all_at_rest = barrier
     with turns.get_lock():
-        _mine = (files, turns.value)
+        _mine = RowCollector(files, turns.value, length_ms)
         turns.value += 1
 
 
-def _put_range(task: tuple[ByteRange, int]) -> list[Piece]:
+def _put_rest() -> list[Run]:
     assert _mine is not None
-    part, length_ms = task
-    return _put_blocks(*_mine, range_blocks(part, ROW_BLOCK_BYTES), length_ms)
+    _all_at_rest.wait()
+    return _mine.rest()
 
 
-def _put_block(task: tuple[LineBlock, int]) -> Piece:
+def _put_range(part: ByteRange) -> list[Piece]:
+    """The pieces of one range, numbered from its start."""
     assert _mine is not None
-    block, length_ms = task
-    return _put_blocks(*_mine, [block], length_ms)[0]
-
-
-def _put_blocks(files: RowFiles, file: int, blocks: Iterable[LineBlock], length_ms: int) -> list[Piece]:
-    """A piece a block; the rows of all go with the last."""
     pieces: list[Piece] = []
-    parts: list[FastRows] = []
+    lines = 0
+    # lines: of the arrays; blocks of lines come behind those and count from there.
+    for block in range_arrays(part, RANGE_BYTES, PAD):
+        if isinstance(block, LineBlock):
+            piece = _put_block_of(_mine, block)
+            pieces.append(piece._replace(chunk=piece.chunk.renumbered(lines)))
+        else:
+            chunk, rows, logins = read_columns(block, lines + 1)
+            pieces.append(Piece(chunk, len(rows.at), logins, _mine.add(rows)))
+            lines += chunk.lines
+    return pieces
+
+
+def _put_block(block: LineBlock) -> Piece:
+    assert _mine is not None
+    return _put_block_of(_mine, block)
+
+
+def _put_block_of(collector: RowCollector, block: LineBlock) -> Piece:
+    piece: list[Piece] = []
 
     def read(block: LineBlock) -> Chunk:
-        chunk, fast, logins = read_columns(block.data, block.first_line_number)
-        parts.append(fast)
-        pieces.append(Piece(chunk, 0, (), logins))
+        chunk, rows, logins = read_columns(block.data, block.first_line_number)
+        piece.append(Piece(chunk, len(rows.at), logins, collector.add(rows)))
         return chunk
 
-    for block in blocks:
-        read_whole_block(read, block)
-    if pieces:
-        rows = sum(len(part.at) for part in parts)
-        pieces[-1] = pieces[-1]._replace(rows=rows, runs=files.put(file, parts, length_ms))
-    return pieces
+    read_whole_block(read, block)
+    return piece[0]
 
 
 def check_sources(sources: Iterable[str]) -> None:

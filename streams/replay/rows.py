@@ -1,13 +1,14 @@
 """Ordinary IRC lines of a replay as rows in temporary files, found again by channel and epoch when they are sealed.
 
-In: FastRows, as the reader of tagged lines gives them. Out: EventColumns of one epoch. Each process that reads appends
-to a file of its own, sorted by channel and epoch piece by piece, so nothing of them is held in memory, and what is
-sent between processes is only where they lie. The files have no names: nothing is left behind, whatever happens.
+In: FastRows, as the reader of tagged lines gives them. Out: EventColumns of one epoch. Each process that reads collects
+many rows, sorts them by channel and epoch, and appends them to a file of its own, so little of them is held in memory,
+and what is sent between processes is only where they lie. The files have no names: nothing is left behind, whatever
+happens.
 """
 
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import BinaryIO, Final, NamedTuple
 
 import numpy as np
@@ -15,10 +16,16 @@ from numpy.typing import NDArray
 
 from schemas.columns import MESSAGE, EventColumns
 from schemas.errors import TwzrdError
-from streams.collect.fast_fields import LOGIN_WIDTH
-from streams.collect.fast_irc import FastRows, viewers_of
+from schemas.identity import ID_PREFIX
+from schemas.packed import PackedPairs
+from streams.collect.fast_irc import FastRows
 
-ROW: Final = np.dtype([("at", "<i8"), ("id", "V16"), ("user", "<u8"), ("login", f"V{LOGIN_WIDTH}"), ("amount", "<u4")])
+ROWS_TOGETHER: Final = 131_072
+"""Rows that a process collects, about 100 bytes each, before it puts them by: many, so that an epoch lies in few
+places."""
+FIXED_BYTES: Final = 28
+"""Of a row: time i64, id 16 bytes, amount u32. Behind those of a run lie its viewers, packed."""
+_SEVEN_BITS, _HIGH_BITS = np.uint64(0x7F7F7F7F7F7F7F7F), np.uint64(0x8080808080808080)
 
 
 class SpillError(TwzrdError):
@@ -26,7 +33,8 @@ class SpillError(TwzrdError):
 
 
 class Run(NamedTuple):
-    """Rows of one room and epoch that lie together: in which file, from which byte on, how many."""
+    """Rows of one room and epoch that lie together: in which file, from which byte on, how many; as three columns
+    (times, ids, amounts) and the viewer of each as a msgpack pair."""
 
     room: int
     epoch: int
@@ -34,6 +42,7 @@ class Run(NamedTuple):
     file: int
     position: int
     rows: int
+    nbytes: int
 
 
 class RowFiles:
@@ -48,21 +57,33 @@ class RowFiles:
 
     def put(self, file: int, parts: Sequence[FastRows], length_ms: int) -> list[Run]:
         """Append rows; only the process that the file belongs to may. Raises SpillError when the disk is full."""
-        rows, room, epoch = _joined(parts, length_ms)
-        if not len(rows):
+        parts = [part for part in parts if len(part.at)]
+        if not parts:
             return []
-        _, code = np.unique(room, return_inverse=True)
-        lowest = int(epoch.min())
-        key = code * (int(epoch.max()) - lowest + 1) + (epoch - lowest)
-        order = np.argsort(key, kind="stable")
-        key = key[order]
-        starts = np.flatnonzero(np.concatenate(([True], key[1:] != key[:-1])))
-        base = self._ends[file]
-        self._write(file, rows[order].view(np.uint8).data)
-        firsts = order[starts]
-        counts = np.diff(starts, append=len(rows)).tolist()
-        found = zip(room[firsts].tolist(), epoch[firsts].tolist(), starts.tolist(), counts, strict=True)
-        return [Run(r, e, file, base + start * ROW.itemsize, count) for r, e, start, count in found]
+        order, starts, places = _by_place(parts, length_ms)
+        at, amount = (np.concatenate(column)[order] for column in zip(*((p.at, p.amount) for p in parts), strict=True))
+        ids = np.concatenate([part.ids for part in parts]).view("V16")[:, 0][order]
+        text, lengths = packed_pairs(
+            np.concatenate([part.user_digits for part in parts])[order],
+            np.concatenate([part.login for part in parts])[order],
+        )
+        ends = np.cumsum(lengths)
+        bounds = [*starts.tolist(), len(at)]
+        cuts = [0, *ends[starts[1:] - 1].tolist(), len(text)]
+        columns = [column.view(np.uint8).data for column in (at, ids, amount)]
+        packed = memoryview(text)
+        pieces: list[memoryview] = []
+        runs = []
+        position = self._ends[file]
+        for index, (room, epoch) in enumerate(places):
+            a, b, first, last = bounds[index], bounds[index + 1], cuts[index], cuts[index + 1]
+            pieces += [column[width * a : width * b] for column, width in zip(columns, (8, 16, 4), strict=True)]
+            pieces.append(packed[first:last])
+            nbytes = FIXED_BYTES * (b - a) + last - first
+            runs.append(Run(room, epoch, file, position, b - a, nbytes))
+            position += nbytes
+        self._write(file, memoryview(b"".join(pieces)))
+        return runs
 
     def _write(self, file: int, data: memoryview) -> None:
         descriptor = self._files[file].fileno()
@@ -78,24 +99,34 @@ class RowFiles:
             ) from error
 
     def events(self, runs: Sequence[Run]) -> EventColumns:
-        """The rows of those runs as one batch."""
-        rows = np.empty(sum(run.rows for run in runs), ROW)
-        into = rows.view(np.uint8).data
-        at = 0
-        for run in runs:
-            end = at + run.rows * ROW.itemsize
-            position = run.position
-            while at < end:
-                got = os.preadv(self._files[run.file].fileno(), [into[at:end]], position)
-                if not got:
-                    raise SpillError("a temporary file has lost its end; run again")
-                at, position = at + got, position + got
-        login = np.ascontiguousarray(rows["login"]).view(np.uint8).reshape(-1, LOGIN_WIDTH)
-        viewers, who = viewers_of(np.ascontiguousarray(rows["user"]), login)
-        ids = np.ascontiguousarray(rows["id"]).view(np.uint8).reshape(-1, 16)
-        kind = np.full(len(rows), MESSAGE, np.uint8)
-        at_ms, amount = np.ascontiguousarray(rows["at"]), np.ascontiguousarray(rows["amount"])
-        return EventColumns(viewers, at_ms, ids, kind, who, amount)
+        """The rows of those runs as one batch; its viewers are a pair a row, a viewer as often as they have rows."""
+        blobs = [self._read(run) for run in runs]
+        counts = [run.rows for run in runs]
+        rows = sum(counts)
+
+        def column(form: str, width: int, offset: int) -> NDArray[np.generic]:
+            return np.concatenate(
+                [np.frombuffer(blob, form, width * n, offset * n) for blob, n in zip(blobs, counts, strict=True)]
+            )
+
+        viewers = b"".join([blob[FIXED_BYTES * n :] for blob, n in zip(blobs, counts, strict=True)])
+        return EventColumns(
+            PackedPairs(rows, viewers),
+            column("<i8", 1, 0).view(np.int64),
+            column("u1", 16, 8).view(np.uint8).reshape(-1, 16),
+            np.full(rows, MESSAGE, np.uint8),
+            np.arange(rows, dtype=np.uint32),
+            column("<u4", 1, 24).view(np.uint32),
+        )
+
+    def _read(self, run: Run) -> bytes:
+        data = os.pread(self._files[run.file].fileno(), run.nbytes, run.position)
+        while len(data) < run.nbytes:  # the system may give less at a time than asked for
+            more = os.pread(self._files[run.file].fileno(), run.nbytes - len(data), run.position + len(data))
+            if not more:
+                raise SpillError("a temporary file has lost its end; run again")
+            data += more
+        return data
 
     @property
     def bytes_total(self) -> int:
@@ -108,21 +139,77 @@ class RowFiles:
             file.close()
 
 
+class RowCollector:
+    """Rows of one reading process on their way into its file."""
+
+    def __init__(self, files: RowFiles, file: int, length_ms: int) -> None:
+        """length_ms: of an epoch; rows lie sorted by it."""
+        self._files, self._file, self._length_ms = files, file, length_ms
+        self._parts: list[FastRows] = []
+        self._rows = 0
+
+    def add(self, rows: FastRows) -> list[Run]:
+        """Take rows; the runs that were put by now, if any. Raises SpillError."""
+        self._parts.append(rows)
+        self._rows += len(rows.at)
+        return self.rest() if self._rows >= ROWS_TOGETHER else []
+
+    def rest(self) -> list[Run]:
+        """Put by what is held. Raises SpillError."""
+        parts, self._parts, self._rows = self._parts, [], 0
+        return self._files.put(self._file, parts, self._length_ms)
+
+
+def packed_pairs(user_digits: NDArray[np.uint8], login: NDArray[np.uint8]) -> tuple[bytes, NDArray[np.int64]]:
+    """Each row's (identity, login) as a msgpack array of two strings, one behind the other, and (n,) their lengths.
+
+    user_digits: (n, 16), login: (n, 32) with at most 21 bytes of the identity's and 31 of the login's; both padded
+    with zeros, which no login or number holds.
+    """
+    prefix = ID_PREFIX.encode()
+    digit_bytes, login_bytes = _text_bytes(user_digits), _text_bytes(login)
+    identity_bytes = len(prefix) + digit_bytes
+    digits = user_digits[:, user_digits.shape[1] - int(digit_bytes.max()) :]
+    login = login[:, : int(login_bytes.max())]
+    out = np.empty((len(login), 3 + len(prefix) + digits.shape[1] + login.shape[1]), np.uint8)
+    out[:, 0] = 0x92  # an array of two
+    out[:, 1] = 0xA0 | identity_bytes  # a string of fewer than 32 bytes
+    at = 2 + len(prefix)
+    out[:, 2:at] = np.frombuffer(prefix, np.uint8)
+    out[:, at : at + digits.shape[1]] = digits
+    at += digits.shape[1]
+    out[:, at] = 0xA0 | login_bytes
+    out[:, at + 1 :] = login
+    return out.tobytes().translate(None, b"\0"), 3 + identity_bytes + login_bytes
+
+
+def _text_bytes(rows: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """(n,) how many bytes of each row of ASCII text, 8 k bytes wide, are not zero."""
+    words = np.ascontiguousarray(rows).view("<u8")
+    marks = (words + _SEVEN_BITS) & _HIGH_BITS  # the high bit of each byte that is not zero
+    count: NDArray[np.int64] = np.bitwise_count(marks).sum(axis=1, dtype=np.int64)
+    return count
+
+
 def _temporary() -> BinaryIO:
     return tempfile.TemporaryFile(prefix="twzrd-rows-")
 
 
-def _joined(
+def _by_place(
     parts: Sequence[FastRows], length_ms: int
-) -> tuple[NDArray[np.void], NDArray[np.uint64], NDArray[np.int64]]:
-    """(rows, room, epoch number) of all parts."""
-    rows = np.empty(sum(len(part.at) for part in parts), ROW)
-    at = 0
-    for part in parts:
-        into = rows[at : at + len(part.at)]
-        into["at"], into["user"], into["amount"] = part.at, part.user, part.amount
-        into["id"] = np.ascontiguousarray(part.ids).view("V16")[:, 0]
-        into["login"] = np.ascontiguousarray(part.login).view(f"V{LOGIN_WIDTH}")[:, 0]
-        at += len(part.at)
-    room = np.concatenate([part.room for part in parts]) if parts else np.zeros(0, np.uint64)
-    return rows, room, rows["at"] // length_ms
+) -> tuple[NDArray[np.intp], NDArray[np.intp], Iterable[tuple[int, int]]]:
+    """The order that sorts the rows of all parts by room and epoch, where in it each (room, epoch number) starts, and
+    those."""
+    rooms = np.unique(np.concatenate([part.rooms for part in parts]))
+    room = np.concatenate([np.searchsorted(rooms, part.rooms)[part.room] for part in parts])
+    epoch = np.concatenate([part.at for part in parts]) // length_ms
+    lowest = int(epoch.min())
+    epochs = int(epoch.max()) - lowest + 1
+    key = room * epochs + (epoch - lowest)
+    if len(rooms) * epochs <= 65_536:
+        key = key.astype(np.uint16)  # numpy sorts those by radix
+    order = np.argsort(key, kind="stable")
+    sorted_key = key[order]
+    starts = np.flatnonzero(np.concatenate(([True], sorted_key[1:] != sorted_key[:-1])))
+    code, number = np.divmod(sorted_key[starts].astype(np.int64), epochs)
+    return order, starts, list(zip(rooms[code].tolist(), (number + lowest).tolist(), strict=True))

@@ -36,8 +36,8 @@ def seal_all(folding: Folding, writer: OutputWriter, jobs: int) -> None:
     if jobs > 1 and len(keys) > 1 and can_fork():
         runs = shares([folding.store.weight(key) for key in keys], jobs)
         works = [
-            partial(_seal_keys, folding, keys[start:end], writer.folder, part, folders)
-            for (start, end), part in zip(runs, writer.parts(len(runs)), strict=True)
+            partial(_seal_keys, folding, [keys[place] for place in run], writer.folder, part, folders)
+            for run, part in zip(runs, writer.parts(len(runs)), strict=True)
         ]
         for share in in_processes(works):
             _take(share, folding, writer)
@@ -56,10 +56,10 @@ def _seal_archives(folding: Folding, writer: OutputWriter, jobs: int) -> None:
                 writer.seal(sealed)
             continue
         folders = {group.channel: writer.leaf_folder(group.channel, group.login) for group in groups}
-        runs = shares([group.records for group in groups], jobs)
+        runs = shares([group.nbytes for group in groups], jobs)
         works = [
-            partial(_seal_groups, folding, archive.root, groups[start:end], writer.folder, part, folders)
-            for (start, end), part in zip(runs, writer.parts(len(runs)), strict=True)
+            partial(_seal_groups, folding, archive.root, [groups[place] for place in run], writer.folder, part, folders)
+            for run, part in zip(runs, writer.parts(len(runs)), strict=True)
         ]
         for share in in_processes(works):
             _take(share, folding, writer)

@@ -16,10 +16,11 @@ from schemas.columns import EventColumns
 from schemas.identity import ID_PREFIX
 from schemas.packed import encodable
 from streams.core.fold import EpochFold
-from streams.core.pairs import Pairs
 from streams.replay.rows import RowFiles, Run, SpillError
 
 DEFAULT_BUDGET_BYTES: Final = 256 * 1024 * 1024
+SEAL_WEIGHT: Final = 400
+"""A seal without events takes about as long as so many events more."""
 Key = tuple[str, int]
 """(channel identity, epoch start in ms)"""
 
@@ -40,25 +41,6 @@ class _SegmentWire(msgspec.Struct, array_like=True, gc=False):
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(_SegmentWire)
-
-
-class Gathered(EpochFold):
-    """An epoch of which some events lie in files until they are asked for."""
-
-    __slots__ = ("_files", "_held", "_runs")
-
-    def __init__(self, held: EpochFold, files: RowFiles, runs: Sequence[Run]) -> None:
-        super().__init__()
-        self._held, self._files, self._runs = held, files, runs
-
-    def __len__(self) -> int:
-        return len(self._held) + sum(run.rows for run in self._runs)
-
-    def columns(self) -> tuple[EventColumns, Pairs]:
-        """All events as one batch."""
-        for events in (self._files.events(self._runs), self._held.columns()[0]):
-            self.add(events, self.intern(events.viewers))
-        return super().columns()
 
 
 class EpochStore:
@@ -145,7 +127,8 @@ class EpochStore:
         """About how much work sealing that epoch is, in events."""
         held = self._folds.get(key)
         spilled = sum(segment.length for segment in self._segments.get(key, ())) // 60
-        return (len(held) if held else 0) + spilled + sum(run.rows for run in self._runs.get(key, ()))
+        rows = sum(run.rows for run in self._runs.get(key, ()))
+        return SEAL_WEIGHT + (len(held) if held else 0) + spilled + rows
 
     def take(self, key: Key) -> EpochFold:
         """All events of one epoch; the store forgets them."""
@@ -163,10 +146,11 @@ class EpochStore:
             )
             out.add(events, out.intern(events.viewers))
         runs = self._runs.pop(key, None)
-        if runs is None:
-            return out
-        assert self._files is not None
-        return Gathered(out, self._files, runs)
+        if runs is not None:
+            assert self._files is not None
+            events = self._files.events(runs)
+            out.add(events, out.intern(events.viewers))
+        return out
 
     def drain(self) -> Iterator[tuple[Key, EpochFold]]:
         """Every epoch once, ascending."""

@@ -7,20 +7,25 @@ the rows that must wait; in tagged files they are few). The result is that of re
 
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from io import RawIOBase
+from io import FileIO
 from itertools import pairwise
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from streams.collect.chunk import Chunk
+import numpy as np
+from numpy.typing import NDArray
+
+from streams.collect.chunk import MAX_LINE_BYTES, Chunk
 from streams.collect.files.errors import SourceError
 from streams.collect.files.formats import AS_FOUND, Formats, ReadOptions, read_whole_block
-from streams.collect.files.lines import BLOCK_BYTES, LineBlock, line_blocks
+from streams.collect.files.lines import LineBlock, line_blocks
 from streams.collect.files.source import FORMATS, STDIN, Source
 
 MIN_RANGE_BYTES: Final = 4 * 1024 * 1024
 _SEEK_BYTES: Final = 64 * 1024
+_LF: Final = 0x0A
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +74,62 @@ def read_range(part: ByteRange, options: ReadOptions = AS_FOUND, formats: Format
         yield read_whole_block(read, block)
 
 
-def range_blocks(part: ByteRange, block_bytes: int = BLOCK_BYTES) -> Iterator[LineBlock]:
+def range_blocks(part: ByteRange) -> Iterator[LineBlock]:
     """The blocks of one range, numbered from its start. Raises SourceError where the file fails."""
+    with _opened(part) as file:
+        yield from line_blocks(_Slice(file, part.end - part.start))
+
+
+def range_arrays(part: ByteRange, block_bytes: int, padding: int) -> Iterator[NDArray[np.uint8] | LineBlock]:
+    """The blocks of one range as arrays of their bytes, read straight into them, with that many zeros behind. An array
+    is used again for the next block. From a line on that is too long, blocks as `range_blocks` gives them, whose
+    numbers count from there. Raises SourceError where the file fails."""
+    room = np.empty(block_bytes + MAX_LINE_BYTES + padding, np.uint8)
+    view, left, held = room.data, part.end - part.start, 0
+    with _opened(part) as file:
+        while left:
+            got = file.readinto(view[held : held + min(block_bytes, left)])
+            if not got:
+                break
+            left -= got
+            end = held + got
+            cut = _behind_last_line_end(room[:end])
+            rest = room[cut:end].tobytes()
+            if len(rest) > MAX_LINE_BYTES:
+                if cut:
+                    yield _closed(room, cut, padding)
+                yield from line_blocks(_Slice(file, left), rest)
+                return
+            if cut:
+                yield _closed(room, cut, padding)
+            room[: len(rest)] = np.frombuffer(rest, np.uint8)
+            held = len(rest)
+        if held:
+            yield _closed(room, held, padding)
+
+
+def _closed(room: NDArray[np.uint8], length: int, padding: int) -> NDArray[np.uint8]:
+    room[length : length + padding] = 0
+    return room[: length + padding]
+
+
+def _behind_last_line_end(data: NDArray[np.uint8]) -> int:
+    """The place behind the last line end, 0 where there is none."""
+    for end in range(len(data), 0, -_SEEK_BYTES):
+        start = max(0, end - _SEEK_BYTES)
+        found = np.flatnonzero(data[start:end] == _LF)
+        if len(found):
+            return start + int(found[-1]) + 1
+    return 0
+
+
+@contextmanager
+def _opened(part: ByteRange) -> Iterator[FileIO]:
+    """The file at the range's start. OSError within becomes a SourceError."""
     try:
         with open(part.path, "rb", buffering=0) as file:
             file.seek(part.start)
-            yield from line_blocks(_Slice(file, part.end - part.start), block_bytes=block_bytes)
+            yield file
     except OSError as error:
         raise SourceError(f"{part.path}: reading broke: {error.strerror or error}") from error
 
@@ -84,7 +139,7 @@ class _Slice:
 
     fault: str | None = None
 
-    def __init__(self, file: RawIOBase, length: int) -> None:
+    def __init__(self, file: FileIO, length: int) -> None:
         self._file = file
         self._left = length
 
