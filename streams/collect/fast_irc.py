@@ -38,10 +38,8 @@ def _word(text: bytes) -> np.uint64:
 _NAMES: Final = (b"id", b"room-id", b"user-id", b"tmi-sent-ts", b"bits", b"source-room-id")
 
 
-_BEGINNINGS: Final = np.zeros(65_536, np.uint8)
-"""Which of the names (from 1) starts with these two bytes, as a little-endian u16; they all differ there."""
-for _code, _name in enumerate(_NAMES, 1):
-    _BEGINNINGS[int.from_bytes(_name[:2], "little")] = _code
+_FIRST_BYTES: Final = tuple(np.uint64((1 << 8 * min(8, length)) - 1) for length in range(16))
+"""Masks of the first so many bytes, at most 8, of a little-endian word."""
 
 
 def parse_irc_chunk(data: bytes, first_line_number: int = 1) -> Chunk:
@@ -127,14 +125,23 @@ def padded(data: bytes) -> Bytes:
 
 
 class _Block:
-    """The bytes with the places of line starts and ends (without `\\r\\n`), and room for reads past the end."""
+    """The bytes with the places of line starts and ends (without `\\r\\n`), and room for reads past the end. breaks:
+    every space and line end; first_break: of each line the first of its own among them."""
 
     def __init__(self, data: bytes | Bytes) -> None:
         self.bytes: Bytes = data if isinstance(data, np.ndarray) else padded(data)
         length = len(self.bytes) - PAD
-        ends = np.flatnonzero(self.bytes[:length] == _LF)
-        if length and (not len(ends) or ends[-1] != length - 1):
-            ends = np.append(ends, length)
+        text = self.bytes[:length]
+        breaks = np.flatnonzero((text == _SPACE) | (text == _LF))
+        if length and text[-1] != _LF:
+            breaks = np.append(breaks, length)  # where the last line ends, as if it had a line end
+        last = self.bytes[breaks] != _SPACE
+        if length:
+            last[-1] = True
+        last_break = np.flatnonzero(last)
+        self.first_break: Index = np.concatenate((np.zeros(min(1, len(last_break)), np.int64), last_break[:-1] + 1))
+        ends = breaks[last_break]
+        self.breaks: Index = np.append(breaks, np.full(4, length))
         self.starts: Index = np.concatenate((np.zeros(min(1, len(ends)), np.int64), ends[:-1] + 1))
         returns = (ends > self.starts) & (self.bytes[ends - 1] == _CR)
         self.ends: Index = ends - returns
@@ -164,9 +171,7 @@ def _fast_rows(block: _Block) -> tuple[FastRows, Mask]:
     data, starts, ends = block.bytes, block.starts, block.ends
     copies: Mask = np.zeros(len(starts), np.bool_)
     # Skeleton: "@tags :source PRIVMSG #channel text", single spaces, all four within the line.
-    spaces = np.append(np.flatnonzero(data[:-PAD] == _SPACE), np.full(4, len(data) - PAD))
-    first = np.searchsorted(spaces[:-4], starts)
-    s1, s2, s3, s4 = spaces[first], spaces[first + 1], spaces[first + 2], spaces[first + 3]
+    s1, s2, s3, s4 = (block.breaks[block.first_break + nth] for nth in range(4))
     ok = (data[starts] == _AT) & (s4 + 1 < ends) & (ends - starts <= MAX_LINE_BYTES)
     ok &= (data[s1 + 1] == 0x3A) & (fields.words(data, s2 + 1) == _word(b"PRIVMSG ")) & (s3 == s2 + 8)
     ok &= (data[s3 + 1] == 0x23) & (data[s4 + 1] != _SPACE)
@@ -229,35 +234,41 @@ class _Tags:
         mask[starts] = True
         separators = np.flatnonzero(mask)
         following = np.append(separators[1:], len(data) - PAD)
-        beginnings = _BEGINNINGS[fields.gather(data, separators + 1, 2).view("<u2")[:, 0]]
+        beginnings = fields.words(data, separators + 1)
         self.odd: Mask = np.zeros(len(lines), np.bool_)
         self.start: dict[bytes, Index] = {}
         self.end: dict[bytes, Index] = {}
-        for code, name in enumerate(_NAMES, 1):
-            found = np.flatnonzero(beginnings == code)
+        for name in _NAMES:
+            found = np.flatnonzero(beginnings & _FIRST_BYTES[len(name)] == _word(name[:8]))
             place = separators[found]
-            if len(found) == len(lines) and ((starts <= place) & (place < tags_end)).all():
-                line = np.arange(len(lines))  # once in every line, as usual
-            else:
-                line = np.searchsorted(starts, place, "right") - 1
-                inside = np.flatnonzero(line >= 0)
-                inside = inside[place[inside] < tags_end[line[inside]]]
-                line, found, place = line[inside], found[inside], place[inside]
-            same = fields.gather(data, place + 1, len(name)) == np.frombuffer(name, np.uint8)
-            if not same.all():
-                named = np.flatnonzero(same.all(axis=1))
-                line, found, place = line[named], found[named], place[named]
             value = place + 2 + len(name)
             closing = data[value - 1]
+            if (
+                len(found) == len(lines)
+                and ((starts <= place) & (place < tags_end) & (closing == _EQUALS)).all()
+                and (len(name) <= 8 or self._named(data, place, name).all())
+            ):  # once in every line, as usual
+                self.start[name], self.end[name] = value, np.minimum(following[found], tags_end)
+                continue
+            line = np.searchsorted(starts, place, "right") - 1
+            inside = np.flatnonzero(line >= 0)
+            inside = inside[place[inside] < tags_end[line[inside]]]
+            inside = inside[self._named(data, place[inside], name)]
+            line, found, value, closing = line[inside], found[inside], value[inside], closing[inside]
             valued = closing == _EQUALS
-            if not valued.all():
-                # A tag without `=` may overrule an earlier one: odd.
-                self.odd[line[(closing == _SEMICOLON) | (closing == _SPACE)]] = True
-                line, found, value = line[valued], found[valued], value[valued]
+            # A tag without `=` may overrule an earlier one: odd.
+            self.odd[line[(closing == _SEMICOLON) | (closing == _SPACE)]] = True
+            line, found, value = line[valued], found[valued], value[valued]
             start, end = np.full(len(lines), -1, np.int64), np.full(len(lines), -1, np.int64)
             start[line] = value  # of a doubled tag the last is left, as the rule wants
             end[line] = np.minimum(following[found], tags_end[line])
             self.start[name], self.end[name] = start, end
+
+    @staticmethod
+    def _named(data: Bytes, place: Index, name: bytes) -> Mask:
+        """Which of those separators are followed by that name, to its end."""
+        same: Mask = (fields.gather(data, place + 1, len(name)) == np.frombuffer(name, np.uint8)).all(axis=1)
+        return same
 
 
 def _parts(block: _Block, fast: FastRows, first_line_number: int) -> dict[str, Part]:
