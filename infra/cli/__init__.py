@@ -1,5 +1,6 @@
 """The command line: `twzrd`. One module per group of commands; each only composes and prints."""
 
+import gc
 import importlib
 import logging
 import sys
@@ -34,7 +35,11 @@ class Commands(click.Group):
         module = next((module for module, names in MODULES.items() if cmd_name in names), None)
         if module is None:
             return None
+        # What an import makes lives as long as the process: looking for garbage in it was a tenth of the start.
+        gc.disable()
         found: tuple[click.Command, ...] = importlib.import_module(f"infra.cli.{module}").COMMANDS
+        gc.freeze()
+        gc.enable()
         return next(command for command in found if command.name == cmd_name)
 
 

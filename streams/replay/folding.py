@@ -72,7 +72,7 @@ class Folding:
         taken = 0
         lines = self.tally.lines
         try:
-            for chunk, rows, logins, runs in readers.pieces(source, self._options.read):
+            for chunk, logins, rows, runs in readers.pieces(source, self._options.read):
                 self.tally.events += rows
                 self.store.put_by(readers.files, runs, logins)
                 self._take_chunk(source, chunk)

@@ -61,12 +61,12 @@ NO_LOGINS: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 class Piece(NamedTuple):
-    """A piece of an input: a settled chunk and, of tagged IRC, how many ordinary lines it has beside, the last login of
-    each of its channels, and where rows were put by meanwhile (its own or earlier ones)."""
+    """A piece of an input: a settled chunk and, of tagged IRC, the last login of each of its channels, how many events
+    it has beside the chunk's, and where rows were put by meanwhile (its own or earlier ones)."""
 
     chunk: Chunk
-    rows: int = 0
     logins: Mapping[str, str] = NO_LOGINS
+    rows: int = 0
     runs: Sequence[Run] = ()
 
 
@@ -160,7 +160,7 @@ def _put_range(part: ByteRange) -> list[Piece]:
             pieces.append(piece._replace(chunk=piece.chunk.renumbered(lines)))
         else:
             chunk, rows, logins = read_columns(block, lines + 1)
-            pieces.append(Piece(chunk, len(rows.at), logins, _mine.add(rows)))
+            pieces.append(Piece(chunk, logins, *_mine.add(rows, chunk)))
             lines += chunk.lines
     return pieces
 
@@ -175,7 +175,7 @@ def _put_block_of(collector: RowCollector, block: LineBlock) -> Piece:
 
     def read(block: LineBlock) -> Chunk:
         chunk, rows, logins = read_columns(block.data, block.first_line_number)
-        piece.append(Piece(chunk, len(rows.at), logins, collector.add(rows)))
+        piece.append(Piece(chunk, logins, *collector.add(rows, chunk)))
         return chunk
 
     read_whole_block(read, block)

@@ -1,16 +1,17 @@
-"""Ordinary IRC lines of a replay as rows in temporary files, found again by channel and epoch when they are sealed.
+"""Tagged IRC lines of a replay as rows in temporary files, found again by channel and epoch when they are sealed.
 
-In: FastRows, as the reader of tagged lines gives them. Out: EventColumns of one epoch. Each process that reads collects
-many rows, sorts them by channel and epoch, and appends them to a file of its own, so little of them is held in memory,
-and what is sent between processes is only where they lie. The files have no names: nothing is left behind, whatever
-happens.
+In: what the reader of tagged lines gives: FastRows, and chunks of the unusual lines. Out: EventColumns of one epoch.
+Each process that reads collects many rows, sorts them by channel and epoch, and appends them to a file of its own, so
+little of them is held in memory, and what is sent between processes is only where they lie. The files have no names:
+nothing is left behind, whatever happens.
 """
 
 import os
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import BinaryIO, Final, NamedTuple
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,13 +19,18 @@ from schemas.columns import MESSAGE, EventColumns
 from schemas.errors import TwzrdError
 from schemas.identity import ID_PREFIX
 from schemas.packed import PackedPairs
+from streams.collect.chunk import Chunk
 from streams.collect.fast_irc import FastRows
 
 ROWS_TOGETHER: Final = 131_072
 """Rows that a process collects, about 100 bytes each, before it puts them by: many, so that an epoch lies in few
 places."""
-FIXED_BYTES: Final = 28
-"""Of a row: time i64, id 16 bytes, amount u32. Behind those of a run lie its viewers, packed."""
+FIXED_BYTES: Final = 29
+"""Of a row: time i64, id 16 bytes, amount u32, kind u8. Behind those of a run lie its viewers, packed."""
+WIDTHS: Final = (8, 16, 4, 1)
+MAX_ROOM_DIGITS: Final = 18
+"""Longer numbers may not fit the arithmetic of the sorting; Twitch's have 10."""
+_encode = msgspec.msgpack.Encoder().encode
 _SEVEN_BITS, _HIGH_BITS = np.uint64(0x7F7F7F7F7F7F7F7F), np.uint64(0x8080808080808080)
 
 
@@ -33,8 +39,8 @@ class SpillError(TwzrdError):
 
 
 class Run(NamedTuple):
-    """Rows of one room and epoch that lie together: in which file, from which byte on, how many; as three columns
-    (times, ids, amounts) and the viewer of each as a msgpack pair."""
+    """Rows of one room and epoch that lie together: in which file, from which byte on, how many; as columns
+    (times, ids, amounts, kinds) and the viewer of each as a msgpack pair."""
 
     room: int
     epoch: int
@@ -43,6 +49,19 @@ class Run(NamedTuple):
     position: int
     rows: int
     nbytes: int
+
+
+class _Rows(NamedTuple):
+    """Rows to be put by. rooms: each once, ascending; room: (n,) index into them; viewers: given an order of the rows,
+    their viewers packed in that order, and (n,) how many bytes each takes."""
+
+    rooms: NDArray[np.uint64]
+    room: NDArray[np.int64]
+    at: NDArray[np.int64]
+    ids: NDArray[np.uint8]
+    amount: NDArray[np.uint32]
+    kind: NDArray[np.uint8]
+    viewers: Callable[[NDArray[np.intp]], tuple[bytes, NDArray[np.int64]]]
 
 
 class RowFiles:
@@ -55,29 +74,22 @@ class RowFiles:
             raise SpillError(f"cannot make a temporary file: {error}; make room or point TMPDIR elsewhere") from error
         self._ends = [0] * count
 
-    def put(self, file: int, parts: Sequence[FastRows], length_ms: int) -> list[Run]:
+    def put(self, file: int, rows: _Rows, length_ms: int) -> list[Run]:
         """Append rows; only the process that the file belongs to may. Raises SpillError when the disk is full."""
-        parts = [part for part in parts if len(part.at)]
-        if not parts:
-            return []
-        order, starts, places = _by_place(parts, length_ms)
-        at, amount = (np.concatenate(column)[order] for column in zip(*((p.at, p.amount) for p in parts), strict=True))
-        ids = np.concatenate([part.ids for part in parts]).view("V16")[:, 0][order]
-        text, lengths = packed_pairs(
-            np.concatenate([part.user_digits for part in parts])[order],
-            np.concatenate([part.login for part in parts])[order],
-        )
+        order, starts, places = _by_place(rows, length_ms)
+        text, lengths = rows.viewers(order)
         ends = np.cumsum(lengths)
-        bounds = [*starts.tolist(), len(at)]
+        bounds = [*starts.tolist(), len(order)]
         cuts = [0, *ends[starts[1:] - 1].tolist(), len(text)]
-        columns = [column.view(np.uint8).data for column in (at, ids, amount)]
+        fixed = (rows.at[order], rows.ids.view("V16")[:, 0][order], rows.amount[order], rows.kind[order])
+        columns = [column.view(np.uint8).data for column in fixed]
         packed = memoryview(text)
         pieces: list[memoryview] = []
         runs = []
         position = self._ends[file]
         for index, (room, epoch) in enumerate(places):
             a, b, first, last = bounds[index], bounds[index + 1], cuts[index], cuts[index + 1]
-            pieces += [column[width * a : width * b] for column, width in zip(columns, (8, 16, 4), strict=True)]
+            pieces += [column[width * a : width * b] for column, width in zip(columns, WIDTHS, strict=True)]
             pieces.append(packed[first:last])
             nbytes = FIXED_BYTES * (b - a) + last - first
             runs.append(Run(room, epoch, file, position, b - a, nbytes))
@@ -114,7 +126,7 @@ class RowFiles:
             PackedPairs(rows, viewers),
             column("<i8", 1, 0).view(np.int64),
             column("u1", 16, 8).view(np.uint8).reshape(-1, 16),
-            np.full(rows, MESSAGE, np.uint8),
+            column("u1", 1, 28).view(np.uint8),
             np.arange(rows, dtype=np.uint32),
             column("<u4", 1, 24).view(np.uint32),
         )
@@ -145,19 +157,81 @@ class RowCollector:
     def __init__(self, files: RowFiles, file: int, length_ms: int) -> None:
         """length_ms: of an epoch; rows lie sorted by it."""
         self._files, self._file, self._length_ms = files, file, length_ms
-        self._parts: list[FastRows] = []
+        self._ordinary: list[FastRows] = []
+        self._unusual: list[tuple[int, EventColumns]] = []
         self._rows = 0
 
-    def add(self, rows: FastRows) -> list[Run]:
-        """Take rows; the runs that were put by now, if any. Raises SpillError."""
-        self._parts.append(rows)
-        self._rows += len(rows.at)
-        return self.rest() if self._rows >= ROWS_TOGETHER else []
+    def add(self, rows: FastRows, chunk: Chunk) -> tuple[int, list[Run]]:
+        """Take the rows, and out of the chunk those of channels that have a numeric id, where every event has its id
+        already. How many those are, and the runs that were put by now, if any. Raises SpillError."""
+        taken = len(rows.at)
+        if taken:
+            self._ordinary.append(rows)
+        waiting = {pending.channel for pending in chunk.pending}
+        for channel in chunk.channels.keys() - waiting:
+            room = _room_of(channel)
+            if room is not None:
+                _, events = chunk.channels.pop(channel)
+                taken += len(events)
+                self._unusual.append((room, events))
+        self._rows += taken
+        return taken, self.rest() if self._rows >= ROWS_TOGETHER else []
 
     def rest(self) -> list[Run]:
         """Put by what is held. Raises SpillError."""
-        parts, self._parts, self._rows = self._parts, [], 0
-        return self._files.put(self._file, parts, self._length_ms)
+        runs: list[Run] = []
+        if self._ordinary:
+            runs += self._files.put(self._file, _of_ordinary(self._ordinary), self._length_ms)
+        if self._unusual:
+            runs += self._files.put(self._file, _of_unusual(self._unusual), self._length_ms)
+        self._ordinary, self._unusual, self._rows = [], [], 0
+        return runs
+
+
+def _room_of(channel: str) -> int | None:
+    """The number in a channel's identity, where it says that number and nothing else."""
+    text = channel.removeprefix(ID_PREFIX)
+    if len(text) > MAX_ROOM_DIGITS or not text.isascii() or not text.isdigit() or text[0] == "0":
+        return None
+    return int(text)
+
+
+def _of_ordinary(parts: Sequence[FastRows]) -> _Rows:
+    rooms = np.unique(np.concatenate([part.rooms for part in parts]))
+    at = np.concatenate([part.at for part in parts])
+    digits = np.concatenate([part.user_digits for part in parts])
+    login = np.concatenate([part.login for part in parts])
+    return _Rows(
+        rooms,
+        np.concatenate([np.searchsorted(rooms, part.rooms)[part.room] for part in parts]),
+        at,
+        np.concatenate([part.ids for part in parts]),
+        np.concatenate([part.amount for part in parts]),
+        np.full(len(at), MESSAGE, np.uint8),
+        lambda order: packed_pairs(digits[order], login[order]),
+    )
+
+
+def _of_unusual(parts: Sequence[tuple[int, EventColumns]]) -> _Rows:
+    rooms = np.unique(np.array([room for room, _ in parts], np.uint64))
+    places = np.searchsorted(rooms, np.array([room for room, _ in parts], np.uint64))
+    viewers = [
+        _encode(pair) for _, events in parts for pair in map(list(events.viewers).__getitem__, events.who.tolist())
+    ]
+
+    def packed(order: NDArray[np.intp]) -> tuple[bytes, NDArray[np.int64]]:
+        texts = [viewers[row] for row in order.tolist()]
+        return b"".join(texts), np.array([len(text) for text in texts], np.int64)
+
+    return _Rows(
+        rooms,
+        np.repeat(places, [len(events) for _, events in parts]),
+        np.concatenate([events.at for _, events in parts]),
+        np.concatenate([events.ids for _, events in parts]),
+        np.concatenate([events.amount for _, events in parts]),
+        np.concatenate([events.kind for _, events in parts]),
+        packed,
+    )
 
 
 def packed_pairs(user_digits: NDArray[np.uint8], login: NDArray[np.uint8]) -> tuple[bytes, NDArray[np.int64]]:
@@ -195,21 +269,16 @@ def _temporary() -> BinaryIO:
     return tempfile.TemporaryFile(prefix="twzrd-rows-")
 
 
-def _by_place(
-    parts: Sequence[FastRows], length_ms: int
-) -> tuple[NDArray[np.intp], NDArray[np.intp], Iterable[tuple[int, int]]]:
-    """The order that sorts the rows of all parts by room and epoch, where in it each (room, epoch number) starts, and
-    those."""
-    rooms = np.unique(np.concatenate([part.rooms for part in parts]))
-    room = np.concatenate([np.searchsorted(rooms, part.rooms)[part.room] for part in parts])
-    epoch = np.concatenate([part.at for part in parts]) // length_ms
+def _by_place(rows: _Rows, length_ms: int) -> tuple[NDArray[np.intp], NDArray[np.intp], Iterable[tuple[int, int]]]:
+    """The order that sorts the rows by room and epoch, where in it each (room, epoch number) starts, and those."""
+    epoch = rows.at // length_ms
     lowest = int(epoch.min())
     epochs = int(epoch.max()) - lowest + 1
-    key = room * epochs + (epoch - lowest)
-    if len(rooms) * epochs <= 65_536:
+    key = rows.room * epochs + (epoch - lowest)
+    if len(rows.rooms) * epochs <= 65_536:
         key = key.astype(np.uint16)  # numpy sorts those by radix
     order = np.argsort(key, kind="stable")
     sorted_key = key[order]
     starts = np.flatnonzero(np.concatenate(([True], sorted_key[1:] != sorted_key[:-1])))
     code, number = np.divmod(sorted_key[starts].astype(np.int64), epochs)
-    return order, starts, list(zip(rooms[code].tolist(), (number + lowest).tolist(), strict=True))
+    return order, starts, list(zip(rows.rooms[code].tolist(), (number + lowest).tolist(), strict=True))

@@ -1,6 +1,7 @@
 """`twzrd replay` as a contender; used by several rows."""
 
 import re
+import tempfile
 from pathlib import Path
 
 from infra.bench.bench import Bench
@@ -17,12 +18,13 @@ def replay_rounds(
 
 
 def replay_once(bench: Bench, source: Path, *, jobs: int, memory: bool = False) -> Ran:
-    """One run; its --json object is put as name=value words into the output."""
+    """One run; its --json object is put as name=value words into the output. The folder it wrote stays until the bench
+    ends: where files were deleted a moment ago, some file systems take 50 times as long to make new ones."""
     pepper = bench.scratch / "pepper"
     if not pepper.exists():
         pepper.write_text(PEPPER_HEX)
         pepper.chmod(0o600)
-    out = bench.scratch / "replayed"
+    out = Path(tempfile.mkdtemp(prefix="replayed-", dir=bench.scratch))
     home = bench.cache / "home"
     command: list[str | Path] = [ROOT / ".venv/bin/twzrd", "--home", home, "replay", source, "--out", out]
     ran = run([*command, "--pepper-file", pepper, "--jobs", str(jobs), "--json"], memory=memory)

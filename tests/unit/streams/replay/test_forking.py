@@ -40,7 +40,9 @@ def test_a_process_that_dies_is_told() -> None:
 
 
 @given(st.lists(st.integers(1, 100), min_size=1, max_size=40), st.integers(1, 8))
-def test_shares_cover_everything_once_in_order(weights: list[int], count: int) -> None:
-    runs = shares(weights, count)
-    assert [index for start, end in runs for index in range(start, end)] == list(range(len(weights)))
-    assert len(runs) <= count and all(start < end for start, end in runs)
+def test_shares_cover_everything_once_and_weigh_alike(weights: list[int], count: int) -> None:
+    found = shares(weights, count)
+    assert sorted(place for share in found for place in share) == list(range(len(weights)))
+    assert len(found) <= count and all(share == sorted(share) for share in found)
+    held = [sum(weights[place] for place in share) for share in found]
+    assert max(held) - min(held) <= max(weights)
