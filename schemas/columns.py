@@ -52,6 +52,14 @@ class EventColumns(msgspec.Struct, eq=False):
 
     def take(self, rows: NDArray[np.bool_] | NDArray[np.intp]) -> "EventColumns":
         """The chosen rows, in their order; viewers stay as they are."""
+        if rows.dtype == np.bool_:
+            rows = np.flatnonzero(rows)
+        # take() is several times as fast as rows in brackets, above all for ids.
         return EventColumns(
-            self.viewers, self.at[rows], self.ids[rows], self.kind[rows], self.who[rows], self.amount[rows]
+            self.viewers,
+            self.at.take(rows),
+            self.ids.take(rows, axis=0),
+            self.kind.take(rows),
+            self.who.take(rows),
+            self.amount.take(rows),
         )

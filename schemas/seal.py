@@ -197,11 +197,11 @@ class LeafCounts(msgspec.Struct, frozen=True):
     def take(self, rows: NDArray[np.intp]) -> "LeafCounts":
         """The chosen leaves, in that order."""
         return LeafCounts(
-            self.weight_centi[rows],
-            self.messages[rows],
-            self.subs[rows],
-            self.resubs[rows],
-            self.gifts[rows],
-            self.bits[rows],
-            self.raid_viewers[rows],
+            self.weight_centi.take(rows),
+            self.messages.take(rows),
+            self.subs.take(rows),
+            self.resubs.take(rows),
+            self.gifts.take(rows),
+            self.bits.take(rows),
+            self.raid_viewers.take(rows),
         )

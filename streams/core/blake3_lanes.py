@@ -16,11 +16,11 @@ import numpy as np
 from blake3 import blake3
 from numpy.typing import NDArray
 
-from streams.core import blake3_ir, interning_ir, native_code
+from streams.core import blake3_ir, folding_ir, interning_ir, native_code
 from streams.core.native_code import InstructionSet, NativeCode, NativeCodeUnavailable
 
-FUNCTIONS = ("blake3_rows", "blake3_nodes", "blake3_viewers", *interning_ir.FUNCTIONS)
-"""All that one compilation makes; `interning` calls its own."""
+FUNCTIONS = ("blake3_rows", "blake3_nodes", "blake3_viewers", *interning_ir.FUNCTIONS, *folding_ir.FUNCTIONS)
+"""All that one compilation makes; `kernels` calls its own."""
 
 _POINTER, _COUNT = ctypes.c_void_p, ctypes.c_int64
 
@@ -145,7 +145,8 @@ def load_lanes(cache_dir: Path | None, target: InstructionSet | None = None) -> 
     Raises NativeCodeUnavailable, or another TwzrdError of the compilation, if there are none.
     """
     target = target or native_code.instruction_set()
-    code = native_code.obtain(blake3_ir.module_text(target.lanes) + interning_ir.TEXT, FUNCTIONS, target, cache_dir)
+    text = blake3_ir.module_text(target.lanes) + interning_ir.TEXT + folding_ir.TEXT
+    code = native_code.obtain(text, FUNCTIONS, target, cache_dir)
     lanes = Lanes(code, target.lanes)
     if not _agrees(lanes):
         raise NativeCodeUnavailable("the compiled lanes do not agree with the blake3 package; the loop is used")

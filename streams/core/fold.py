@@ -15,14 +15,17 @@ from schemas.columns import GIFT, LAST_FOLDED_KIND, MESSAGE, RAID, RESUB, SUB, E
 from schemas.policy import Policy
 from schemas.seal import LeafCounts
 from schemas.sealed import Stats
+from streams.core import kernels
 from streams.core.interning import pair_table
+from streams.core.kernels import KINDS, Sums
 from streams.core.pairs import Pairs
 
 
 class Folded(NamedTuple):
     """Participants of an epoch (n of them), in order of their viewer number, and what was folded.
 
-    pairs: (n,) the pair that each came under at their latest event; counts, first_ms, last_ms: (n,) alike.
+    pairs: (n,) the pair that each came under at their latest event (of several at that ms the one with the greatest
+    event id); counts, first_ms, last_ms: (n,) alike.
     """
 
     pairs: NDArray[np.intp]
@@ -105,8 +108,7 @@ def _each_id_once(events: EventColumns, viewer_of_pair: NDArray[np.int64]) -> tu
     Also how many rows fell away, and how many of those differed from the one that counts."""
     words = np.ascontiguousarray(events.ids).view(">u8").astype(np.uint64)  # big-endian words order as bytes do
     high, low = words[:, 0], words[:, 1]
-    order = np.argsort(high)
-    sorted_high = high[order]
+    order, sorted_high = kernels.order_words(high)
     same = sorted_high[1:] == sorted_high[:-1]
     if not same.any():
         return order, 0, 0
@@ -143,19 +145,10 @@ def _identity_ranks(viewers: Sequence[tuple[str, str]]) -> NDArray[np.int64]:
 def _sum_up(
     events: EventColumns, viewer: NDArray[np.int64], n: int, policy: Policy, digest: bytes, stats: Stats
 ) -> Folded:
+    sums = numpy_sums if kernels.active is None else kernels.active.sum_events
+    counts, bits, raid_viewers, first, last, pairs = sums(events, viewer, n)
+    messages, subs, resubs, gifts = (counts[kind] for kind in (MESSAGE, SUB, RESUB, GIFT))
     weights = policy.weights_centi
-    kinds = LAST_FOLDED_KIND + 1
-    counts = np.bincount(viewer * kinds + events.kind, minlength=n * kinds).reshape(n, kinds)
-
-    def total(kind: int) -> NDArray[np.uint64]:
-        rows = np.flatnonzero((events.kind == kind) & (events.amount > 0))
-        out = np.zeros(n, np.uint64)
-        if len(rows):
-            np.add.at(out, viewer[rows], events.amount[rows].astype(np.uint64))
-        return out
-
-    messages, subs, resubs, gifts = (counts[:, kind].astype(np.uint32) for kind in (MESSAGE, SUB, RESUB, GIFT))
-    bits, raid_viewers = total(MESSAGE), total(RAID)
     weight = (
         np.uint64(weights.presence)
         + subs * np.uint64(weights.sub)
@@ -164,23 +157,29 @@ def _sum_up(
         + bits * np.uint64(weights.bit)
         + raid_viewers * np.uint64(weights.raid_viewer)
     )
-    first = np.full(n, np.iinfo(np.int64).max, np.int64)
-    last = np.full(n, np.iinfo(np.int64).min, np.int64)
-    np.minimum.at(first, viewer, events.at)
-    np.maximum.at(last, viewer, events.at)
     leaves = LeafCounts(weight, messages, subs, resubs, gifts, bits, raid_viewers)
-    pairs = _latest_pairs(events, viewer, last, n)
-    present = counts.any(axis=1)
+    present = counts.any(axis=0)
     if not present.all():  # somebody's every event was excluded, or is not folded
         keep = np.flatnonzero(present)
         pairs, leaves, first, last = pairs[keep], leaves.take(keep), first[keep], last[keep]
     return Folded(pairs, leaves, first, last, digest, stats)
 
 
-def _latest_pairs(events: EventColumns, viewer: NDArray[np.int64], last: NDArray[np.int64], n: int) -> NDArray[np.intp]:
-    """Each viewer's pair at their latest event; of several at that ms the one with the greatest event id (events
-    come sorted by id)."""
+def numpy_sums(events: EventColumns, viewer: NDArray[np.int64], n: int) -> Sums:
+    """What Kernels.sum_events gives, by numpy alone."""
+    counts = np.bincount(events.kind * np.int64(n) + viewer, minlength=n * KINDS).astype(np.uint32).reshape(KINDS, n)
+
+    def total(kind: int) -> NDArray[np.uint64]:
+        rows = np.flatnonzero((events.kind == kind) & (events.amount > 0))
+        out = np.zeros(n, np.uint64)
+        np.add.at(out, viewer[rows], events.amount[rows].astype(np.uint64))
+        return out
+
+    first = np.full(n, np.iinfo(np.int64).max, np.int64)
+    last = np.full(n, np.iinfo(np.int64).min, np.int64)
+    np.minimum.at(first, viewer, events.at)
+    np.maximum.at(last, viewer, events.at)
     pair = np.zeros(n, np.intp)
     rows = np.flatnonzero(events.at == last[viewer])
     pair[viewer[rows]] = events.who[rows]  # numpy keeps the last assignment, which is the greatest id
-    return pair
+    return counts, total(MESSAGE), total(RAID), first, last, pair

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from blake3 import blake3
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from schemas.errors import TwzrdError
@@ -72,7 +71,7 @@ def enable_fast(cache_dir: Path | None) -> bool:
     gives the same bytes, `fast_status` says why and counts. Called once by a process's composition.
     """
     global FAST, _lanes
-    from streams.core import interning
+    from streams.core import kernels
     from streams.core.blake3_lanes import load_lanes
 
     try:
@@ -86,7 +85,7 @@ def enable_fast(cache_dir: Path | None) -> bool:
         fast_status.refused_files += code.refused is not None
         fast_status.unkept_files += code.unkept is not None
         fast_status.reason = code.refused or code.unkept
-        interning.use_native(code)
+        kernels.use(code)
     FAST = _lanes is not None
     return FAST
 
@@ -94,9 +93,9 @@ def enable_fast(cache_dir: Path | None) -> bool:
 def disable_fast() -> None:
     """Back to the loop: for the oracle's side of tests and benchmarks."""
     global FAST, _lanes
-    from streams.core import interning
+    from streams.core import kernels
 
-    interning.use_native(None)
+    kernels.use(None)
     FAST, _lanes = False, None
     fast_status.origin, fast_status.lanes = "off", 0
 
@@ -219,7 +218,8 @@ def viewer_refs_of(
     both. text: uint8, with 32 bytes or more behind the last identity's beginning."""
     if _lanes is not None and len(size) >= _lanes.min_rows and int(size.max()) <= _lanes.max_viewer_bytes:
         _check_key(pepper)
-        rows = sliding_window_view(text, DIGEST_BYTES)[begin] & _FIRST_BYTES[size]
+        rows = np.ndarray((len(text) - DIGEST_BYTES + 1, DIGEST_BYTES), np.uint8, text, strides=(1, 1))[begin]
+        rows &= _FIRST_BYTES[size]
         return _lanes.hash_viewer_rows(rows, size.astype(np.uint32), pepper, epoch_tag)[0]
     given = text.tobytes()
     spans = zip(begin.tolist(), size.tolist(), strict=True)

@@ -4,9 +4,8 @@ Two ways give the same numbers. The table of Python's own always works and is th
 (`interning_ir`) reads the pairs as they lie packed in the envelope and makes strings of new ones only.
 """
 
-import ctypes
 from collections.abc import Sequence
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 import msgspec
 import numpy as np
@@ -15,8 +14,9 @@ from numpy.typing import NDArray
 from schemas import identity as identities
 from schemas.errors import SchemaError
 from schemas.packed import PackedPairs
+from streams.core import kernels
 from streams.core.interning_ir import PLAIN
-from streams.core.native_code import NativeCode
+from streams.core.kernels import Kernels, address
 from streams.core.pairs import Pairs
 
 Viewers = Sequence[tuple[str, str]]
@@ -85,7 +85,7 @@ class NativeTable:
 
     __slots__ = ("_arena", "_at", "_count", "_hashes", "_native", "_slots", "_starts")
 
-    def __init__(self, native: "_Native") -> None:
+    def __init__(self, native: Kernels) -> None:
         self._native = native
         self._count = 0
         self._arena = np.empty(_FIRST_BYTES, np.uint8)
@@ -118,7 +118,7 @@ class NativeTable:
             self._grow(count, len(packed.elements))
         numbers: NDArray[np.uint32] = np.empty(count, np.uint32)
         after: int = self._native.intern(
-            packed.elements, len(packed.elements), count, self._native.seed, *self._at, before, _at(numbers)
+            packed.elements, len(packed.elements), count, self._native.seed, *self._at, before, address(numbers)
         )
         if after < 0:
             self._place()
@@ -159,42 +159,22 @@ class NativeTable:
     def _place(self) -> None:
         """Fill the slots with the pairs that count, and no others."""
         self._slots[:] = 0
-        self._native.place(_at(self._hashes), self._count, _at(self._slots), len(self._slots) - 1)
+        self._native.place(address(self._hashes), self._count, address(self._slots), len(self._slots) - 1)
 
     def _addresses(self) -> tuple[int, int, int, int, int]:
-        return _at(self._arena), _at(self._starts), _at(self._hashes), _at(self._slots), len(self._slots) - 1
+        return (
+            address(self._arena),
+            address(self._starts),
+            address(self._hashes),
+            address(self._slots),
+            len(self._slots) - 1,
+        )
 
     def pairs(self) -> Pairs:
         used = int(self._starts[self._count])
         return Pairs(self._arena[:used].tobytes(), self._starts[: self._count + 1].copy())
 
 
-def _at(array: NDArray[Any]) -> int:
-    address: int = array.__array_interface__["data"][0]  # a third of what array.ctypes costs
-    return address
-
-
-class _Native:
-    """The two functions of `interning_ir`, mapped."""
-
-    def __init__(self, code: NativeCode) -> None:
-        p, n = ctypes.c_void_p, ctypes.c_int64
-        self.intern = ctypes.CFUNCTYPE(n, ctypes.c_char_p, n, n, n, p, p, p, p, n, n, p)(code.addresses["intern_pairs"])
-        self.place = ctypes.CFUNCTYPE(None, p, n, p, n)(code.addresses["place_pairs"])
-        self.seed = code.addresses["intern_pairs"]
-        """Where the system put the code: nobody outside can make up viewers that all fall into one slot. No result
-        depends on it."""
-
-
-_native: _Native | None = None
-
-
-def use_native(code: NativeCode | None) -> None:
-    """Tables made from now on are native; with None, Python's. Called by `hashing.enable_fast`."""
-    global _native
-    _native = None if code is None else _Native(code)
-
-
 def pair_table() -> PairTable:
     """An empty table, of the fastest kind this process has."""
-    return PythonTable() if _native is None else NativeTable(_native)
+    return PythonTable() if kernels.active is None else NativeTable(kernels.active)

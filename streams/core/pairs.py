@@ -3,15 +3,15 @@
 In: the pairs that `interning` numbered, in order of number. Out: columns; a string only for whom somebody asks.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Final
 
 import msgspec
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from schemas.packed import PackedPairs, PackedStrings
+from streams.core import kernels
 from streams.core.hashing import viewer_refs_of
 
 PADDING: Final = bytes(32)
@@ -28,11 +28,14 @@ _encode = msgspec.msgpack.Encoder().encode
 class Pairs(PackedPairs):
     """n pairs; `starts` (n + 1,) u32: where each begins, and where the last ends."""
 
-    __slots__ = ("_text", "identity_spans", "login_heads", "starts")
+    __slots__ = ("_text", "_words", "identity_spans", "login_heads", "starts")
 
     def __init__(self, elements: bytes, starts: NDArray[np.uint32]) -> None:
         super().__init__(len(starts) - 1, elements)
-        self._text = np.frombuffer(elements + PADDING, np.uint8)
+        padded = elements + PADDING
+        self._text = np.frombuffer(padded, np.uint8)
+        self._words = np.ndarray((len(padded) - 7,), "<u8", padded, strides=(1,))
+        """The 8 bytes from every place on."""
         self.starts = starts.astype(np.int64)
         # A pair is its array header, one byte, and two strings.
         self.identity_spans = _string_spans(self._text, self.starts[:-1] + 1)
@@ -52,30 +55,31 @@ class Pairs(PackedPairs):
 
     def with_identity(self, identity: str) -> list[int]:
         """Numbers of the pairs that have it."""
-        return self._having(identity, self.starts[:-1] + 1)
+        return self._having([identity], self.starts[:-1] + 1, self.login_heads)
 
     def with_login(self, logins: Collection[str]) -> list[int]:
         """Numbers of the pairs that have one of those."""
         if len(logins) > FEW_STRINGS:
             logins = {login for _, login in self} & set(logins)
-        return [pair for login in logins for pair in self._having(login, self.login_heads)]
+        return self._having(logins, self.login_heads, self.starts[1:])
 
-    def _having(self, string: str, heads: NDArray[np.int64]) -> list[int]:
-        packed = _encode(string)
-        # The last bytes of a string tell most of them apart; those that are left are compared whole.
-        tail = max(0, len(packed) - 8)
-        wanted = packed[tail:].ljust(8, b"\0")
-        places = np.minimum(heads + tail, len(self._text) - 8)
-        words = sliding_window_view(self._text, 8)[places].view(np.uint64).ravel()
-        mask = (1 << 8 * len(packed[tail:])) - 1
-        rows = np.flatnonzero(words & np.uint64(mask) == np.frombuffer(wanted, np.uint64))
-        return [
-            row
-            for row, at in zip(rows.tolist(), heads[rows].tolist(), strict=True)
-            if self.elements.startswith(packed, at)
-        ]
+    def _having(self, strings: Iterable[str], heads: NDArray[np.int64], ends: NDArray[np.int64]) -> list[int]:
+        """Pairs whose string between head and end is one of those. The last 8 bytes tell most apart; what is left is
+        compared whole. No pair is shorter: the prefix of an identity alone is longer."""
+        found: list[int] = []
+        tails = self._words[ends - 8]
+        for string in strings:
+            packed = _encode(string)
+            tail = packed[-8:]
+            same = tails >> np.uint64(64 - 8 * len(tail)) == np.uint64(int.from_bytes(tail, "little"))
+            for pair in np.flatnonzero(same).tolist():
+                if self.elements.startswith(packed, heads[pair]):
+                    found.append(pair)
+        return found
 
     def _strings(self, rows: NDArray[np.intp], begin: NDArray[np.int64], end: NDArray[np.int64]) -> PackedStrings:
+        if kernels.active is not None:
+            return PackedStrings(len(rows), kernels.active.gather_strings(self._text, begin, end, rows))
         begin = begin[rows]
         sizes = end[rows] - begin
         ends = np.cumsum(sizes)

@@ -9,6 +9,7 @@ from schemas.seal import Interval, SealHeader, leaf_preimages
 from schemas.sealed import SealBody, SealedEpoch
 from streams.core.coverage import observed
 from streams.core.fold import EpochFold, fold
+from streams.core.kernels import order_words
 from streams.core.merkle import merkle_root
 
 
@@ -44,7 +45,7 @@ class Sealer:
         if not len(folded.pairs) and not observed(coverage):
             return None
         body = SealBody(
-            refs[folded.pairs],
+            refs.take(folded.pairs, axis=0),
             pairs.identities(folded.pairs),
             pairs.logins(folded.pairs),
             folded.counts,
@@ -84,8 +85,7 @@ def _by_ref(refs: NDArray[np.uint8]) -> tuple[NDArray[np.int64], int]:
     """For each of (n, 32) refs its place among the different ones, in order of bytes, and how many those are."""
     n = len(refs)
     words = np.ascontiguousarray(refs).view(">u8").astype(np.uint64)  # big-endian words order as bytes do
-    order = np.argsort(words[:, 0])
-    first = words[order, 0]
+    order, first = order_words(words[:, 0])
     place = np.arange(n)
     if (first[1:] == first[:-1]).any():  # one viewer under two logins, as a rule
         order = np.lexsort((words[:, 3], words[:, 2], words[:, 1], words[:, 0]))

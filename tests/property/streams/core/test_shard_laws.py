@@ -1,11 +1,23 @@
 """Law 1 and law 2 of the design on random logs: the shard against the oracle, against crashes, cuts and doubles."""
 
+from collections.abc import Iterator
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.envelope import encode
+from streams.core import hashing
 from tests import logs, oracle
 from tests.logs import LENGTH_MS, PEPPER, POLICY, T0, Event, World, envelope, run_through
+
+
+@pytest.fixture(scope="module", params=["native", "python"], autouse=True)
+def _both_ways(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Every law, with the fast extra and without."""
+    assert request.param == "python" or hashing.enable_fast(None)
+    yield
+    hashing.disable_fast()
 
 
 def headers(world: World) -> dict[tuple[str, int, int], bytes]:

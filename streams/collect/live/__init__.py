@@ -1,0 +1,1 @@
+"""Live Twitch chat onto the log: connections, channels, batches, what was observed, and what was not."""

@@ -1,0 +1,59 @@
+"""The seams of the live collector: what its parts tell each other. Each side can be tested with a fake of the other.
+
+    wanted (control stream) -> reconciler -> pool of connections -> Intake -> Outbound (queue, spool) -> log chat.events
+
+One process, one event loop, one source (producer session). Times `at_ms` are this machine's clock in ms UTC, taken
+when the bytes were read; the Intake alone turns them into Twitch's time.
+"""
+
+from collections.abc import AsyncIterator
+from typing import Protocol
+
+
+class Intake(Protocol):
+    """Takes in what connections receive; makes envelopes with what was observed. Calls do not wait and do not raise.
+
+    A channel may be observed over two connections at once (a new one is opened before an old one is left): what it
+    claims is the union, and doubled lines are one event by their id.
+    """
+
+    def observing(self, login: str, room_id: str | None, connection: int, at_ms: int) -> None:
+        """The server confirmed the channel on that connection: its lines are heard from now on. room_id: its Twitch id
+        where the server said it (ROOMSTATE), else None: then nothing is claimed until a line says it."""
+
+    def received(self, connection: int, lines: bytes, at_ms: int) -> list[bytes]:
+        """Whole lines in the order of their arrival. Gives back those that are not chat (PING, RECONNECT, NOTICE,
+        ROOMSTATE, JOIN, PART, CAP, numerics ...), without line ends, for the connection to act on."""
+
+    def heard(self, connection: int, at_ms: int) -> None:
+        """Some byte arrived: the connection lives, so its channels were observed up to about then."""
+
+    def lost(self, login: str, connection: int) -> None:
+        """The channel is no longer heard there (parted, refused, or the connection ended): its claim ends with the
+        last byte heard."""
+
+
+class Outbound(Protocol):
+    """Where envelopes go: to the log, or to disk while the log is away."""
+
+    def put(self, channel: str, value: bytes, events: int) -> bool:
+        """Take over an envelope of `chat.events` with that channel's identity as key. False where there is no room,
+        neither in memory nor on disk: then the Intake drops its interval and says the hole."""
+
+
+class WantedChannels(Protocol):
+    """Which channels are to be collected, from wherever an operator or the discovery said so."""
+
+    def changes(self) -> AsyncIterator[frozenset[str]]:
+        """The whole set of logins, at once and again at every change."""
+
+
+class Suppressed(Protocol):
+    """Viewers who opted out."""
+
+    def holds(self, identity: str, login: str) -> bool:
+        """Whether that viewer's events must not reach the log. Both are asked: either may be what they named."""
+
+    @property
+    def version(self) -> int:
+        """Rises with every change, so that answers may be kept until then."""
