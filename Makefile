@@ -34,6 +34,7 @@ $(BIN)/python:
 $(RUNTIME_STAMP): requirements.txt pyproject.toml | $(BIN)/python
 	$(PIP) install --quiet --require-hashes -r requirements.txt
 	$(PIP) install --quiet --no-deps --no-build-isolation -e .
+	@$(BIN)/python -m compileall -q schemas streams projections claim_api infra
 	@touch $@
 	@echo "twzrd is set up; see: $(BIN)/twzrd --help"
 

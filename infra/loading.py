@@ -13,8 +13,9 @@ from schemas.dead import DeadLetter, encode
 from streams.collect.chunk import Chunk
 from streams.collect.cutting import Cutter, Ready
 from streams.collect.files.formats import ReadOptions
+from streams.collect.files.names import check_sources
 from streams.log.port import CHAT_EVENTS, DEAD, Append, Log
-from streams.replay.reading import check_sources, chunks_of, make_pool
+from streams.replay.reading import chunks_of, make_pool
 from streams.replay.tally import Tally
 
 BATCH_ENVELOPES: Final = 250

@@ -12,14 +12,14 @@ from schemas.sealed import SealedEpoch
 from streams.collect.chunk import Chunk
 from streams.collect.files.errors import SourceError
 from streams.collect.files.formats import ReadOptions
-from streams.collect.files.source import STDIN
+from streams.collect.files.names import STDIN, check_sources
 from streams.core.sealing import Sealer
-from streams.replay.reading import RowReaders, check_sources
 from streams.replay.store import DEFAULT_BUDGET_BYTES, EpochStore, Key
 from streams.replay.tally import Tally
 
 if TYPE_CHECKING:
     from streams.replay.archived import ArchiveFold, Group
+    from streams.replay.reading import RowReaders
 
 Progress = Callable[[str, int, int], None]
 """Called now and then with (input, bytes of it taken in, lines so far)."""
@@ -60,7 +60,7 @@ class Folding:
                 if _looks_archived(source):
                     self._archives.append(Path(source))
                     continue
-                readers = readers or RowReaders(self._options.jobs, self._options.schedule.epoch_length_ms)
+                readers = readers or self._readers()
                 self._take_lines(source, readers)
             if readers is not None:
                 self.store.put_by(readers.files, readers.rest(), {})
@@ -68,7 +68,12 @@ class Folding:
             if readers is not None:
                 readers.close()
 
-    def _take_lines(self, source: str, readers: RowReaders) -> None:
+    def _readers(self) -> "RowReaders":
+        from streams.replay.reading import RowReaders  # 20 ms to import: only where there are lines
+
+        return RowReaders(self._options.jobs, self._options.schedule.epoch_length_ms)
+
+    def _take_lines(self, source: str, readers: "RowReaders") -> None:
         taken = 0
         lines = self.tally.lines
         try:

@@ -9,7 +9,6 @@ import multiprocessing
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple, TypeVar
 
@@ -17,10 +16,9 @@ from streams.collect.chunk import Chunk
 from streams.collect.derived_ids import DerivedIds
 from streams.collect.fast_irc import PAD, read_columns
 from streams.collect.files import irc_lines
-from streams.collect.files.errors import SourceError
 from streams.collect.files.formats import BlockReader, ReadOptions, read_whole_block
 from streams.collect.files.lines import LineBlock
-from streams.collect.files.source import STDIN, Source, open_source
+from streams.collect.files.source import Source, open_source
 from streams.collect.files.split import ByteRange, range_arrays, read_range, split_source
 from streams.replay.forking import can_fork
 from streams.replay.heap import keep_heap
@@ -180,13 +178,6 @@ def _put_block_of(collector: RowCollector, block: LineBlock) -> Piece:
 
     read_whole_block(read, block)
     return piece[0]
-
-
-def check_sources(sources: Iterable[str]) -> None:
-    """Raises SourceError where an input does not exist, before anything is read."""
-    for source in sources:
-        if source != STDIN and not Path(source).exists():
-            raise SourceError(f"{source}: no such file; check the path")
 
 
 def make_pool(jobs: int) -> ProcessPoolExecutor | None:

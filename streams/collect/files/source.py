@@ -18,8 +18,8 @@ from streams.collect.files.decompress import Unpacked
 from streams.collect.files.errors import SourceError
 from streams.collect.files.formats import AS_FOUND, BlockReader, Formats, ReadOptions, read_whole_block
 from streams.collect.files.lines import LineBlock, line_blocks
+from streams.collect.files.names import STDIN
 
-STDIN: Final = "-"
 FORMATS: Final = Formats(lines=(irc_lines.FORMAT, stamped.FORMAT, tsv.FORMAT, ndjson.FORMAT))
 """The formats of lines; `Formats(FORMATS.lines.values(), (archive,))` makes a set with whole-file ones."""
 _HEAD_BYTES: Final = 64 * 1024

@@ -21,7 +21,8 @@ from streams.collect.chunk import MAX_LINE_BYTES, Chunk
 from streams.collect.files.errors import SourceError
 from streams.collect.files.formats import AS_FOUND, Formats, ReadOptions, read_whole_block
 from streams.collect.files.lines import LineBlock, line_blocks
-from streams.collect.files.source import FORMATS, STDIN, Source
+from streams.collect.files.names import STDIN
+from streams.collect.files.source import FORMATS, Source
 
 MIN_RANGE_BYTES: Final = 4 * 1024 * 1024
 _SEEK_BYTES: Final = 64 * 1024

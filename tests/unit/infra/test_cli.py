@@ -7,18 +7,7 @@ import pytest
 
 from infra.cli import MODULES, twzrd
 
-HEAVY = [
-    "aiokafka",
-    "aiohttp",
-    "asyncio",
-    "asyncpg",
-    "faust",
-    "prometheus_client",
-    "pyarrow",
-    "rich",
-    "starlette",
-    "uvloop",
-]
+HEAVY = ["aiokafka", "aiohttp", "asyncio", "asyncpg", "faust", "prometheus_client", "pyarrow", "rich", "uvloop"]
 
 
 @pytest.mark.parametrize("command", ["replay", "verify", "keys"])
