@@ -25,7 +25,9 @@ from streams.replay.heap import keep_heap
 from streams.replay.rows import RowCollector, RowFiles, Run
 
 RANGE_BYTES: Final = 4 * 1024 * 1024
-"""Least size of a range; rows by columns gain from long columns."""
+"""Least size of a range."""
+BLOCK_BYTES: Final = 2 * 1024 * 1024
+"""Of a range read at a time: rows by columns gain from long columns, as long as these stay in the cache."""
 IRC: Final = irc_lines.FORMAT.name
 IN_FLIGHT_PER_JOB: Final = 3
 """Pieces of input handed out and not yet taken back, per process: bounds memory."""
@@ -152,7 +154,7 @@ def _put_range(part: ByteRange) -> list[Piece]:
     pieces: list[Piece] = []
     lines = 0
     # lines: of the arrays; blocks of lines come behind those and count from there.
-    for block in range_arrays(part, RANGE_BYTES, PAD):
+    for block in range_arrays(part, BLOCK_BYTES, PAD):
         if isinstance(block, LineBlock):
             piece = _put_block_of(_mine, block)
             pieces.append(piece._replace(chunk=piece.chunk.renumbered(lines)))
