@@ -3,7 +3,7 @@
 import contextlib
 import gc
 import multiprocessing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection
 from typing import TypeVar
 
@@ -69,12 +69,20 @@ def _do(work: Callable[[], Result], back: Connection) -> None:
     back.close()
 
 
-def shares(weights: Sequence[int], count: int) -> list[list[int]]:
-    """Up to count shares of about equal weight, none empty: places in weights, each once, rising within a share."""
-    out: list[list[int]] = [[] for _ in range(min(count, len(weights)))]
-    held = [0] * len(out)
-    for place in sorted(range(len(weights)), key=lambda place: -weights[place]):
-        lightest = held.index(min(held))
-        out[lightest].append(place)
-        held[lightest] += weights[place]
-    return [sorted(share) for share in out if share]
+class Turns:
+    """Places 0 .. n - 1, heaviest first, each for the process that asks next: whatever else the machine does, all end
+    at about the same time. Made before the processes are forked; iterate in each."""
+
+    def __init__(self, weights: Sequence[int]) -> None:
+        """weights: about how much work each place is."""
+        self._order = sorted(range(len(weights)), key=lambda place: -weights[place])
+        self._taken = multiprocessing.get_context("fork").Value("q", 0)
+
+    def __iter__(self) -> Iterator[int]:
+        while True:
+            with self._taken.get_lock():
+                turn = self._taken.value
+                self._taken.value = turn + 1
+            if turn >= len(self._order):
+                return
+            yield self._order[turn]

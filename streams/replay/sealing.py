@@ -1,7 +1,8 @@
 """Everything that was read, sealed and written: by this process, or by several that are forked for it.
 
-In: a Folding that has taken its inputs, and the output. Each process takes a run of epochs (or of an archive's
-channels) and writes their leaf dumps and its own part of the private file; seals come back as lines.
+In: a Folding that has taken its inputs, and the output. Each process takes the next epoch (or the next channel of an
+archive) until none is left, and writes leaf dumps and its own part of the private file; seals come back as lines. Only
+the order of the private file's records rests on who was faster.
 """
 
 from collections.abc import Iterable, Iterator
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from schemas.dead import DeadLetter
 from schemas.sealed import SealedEpoch
 from streams.replay.folding import Folding
-from streams.replay.forking import can_fork, in_processes, shares
+from streams.replay.forking import Turns, can_fork, in_processes
 from streams.replay.output import OutputWriter, SealFiles, Written
 from streams.replay.store import Key
 from streams.replay.tally import Tally
@@ -22,11 +23,10 @@ if TYPE_CHECKING:
 
 
 class _Share(NamedTuple):
-    """What one process comes to."""
+    """What one process comes to: what it wrote and, by the place of what was sealed, its counts and dead letters."""
 
     written: list[Written]
-    tally: Tally
-    dead: list[DeadLetter]
+    parts: list[tuple[int, Tally, list[DeadLetter]]]
 
 
 def seal_all(folding: Folding, writer: OutputWriter, jobs: int) -> None:
@@ -34,13 +34,10 @@ def seal_all(folding: Folding, writer: OutputWriter, jobs: int) -> None:
     keys = folding.store.keys()
     folders = {channel: writer.leaf_folder(channel, folding.store.login_of(channel)) for channel, _ in keys}
     if jobs > 1 and len(keys) > 1 and can_fork():
-        runs = shares([folding.store.weight(key) for key in keys], jobs)
-        works = [
-            partial(_seal_keys, folding, [keys[place] for place in run], writer.folder, part, folders)
-            for run, part in zip(runs, writer.parts(len(runs)), strict=True)
-        ]
-        for share in in_processes(works):
-            _take(share, folding, writer)
+        turns = Turns([folding.store.weight(key) for key in keys])
+        parts = writer.parts(min(jobs, len(keys)))
+        works = [partial(_seal_keys, folding, keys, turns, writer.folder, part, folders) for part in parts]
+        _take(in_processes(works), folding, writer)
     else:
         for sealed in folding.line_seals(keys):
             writer.seal(sealed)
@@ -56,39 +53,52 @@ def _seal_archives(folding: Folding, writer: OutputWriter, jobs: int) -> None:
                 writer.seal(sealed)
             continue
         folders = {group.channel: writer.leaf_folder(group.channel, group.login) for group in groups}
-        runs = shares([group.nbytes for group in groups], jobs)
+        turns = Turns([group.nbytes for group in groups])
         works = [
-            partial(_seal_groups, folding, archive.root, [groups[place] for place in run], writer.folder, part, folders)
-            for run, part in zip(runs, writer.parts(len(runs)), strict=True)
+            partial(_seal_groups, folding, archive.root, groups, turns, writer.folder, part, folders)
+            for part in writer.parts(min(jobs, len(groups)))
         ]
-        for share in in_processes(works):
-            _take(share, folding, writer)
+        _take(in_processes(works), folding, writer)
 
 
-def _take(share: _Share, folding: Folding, writer: OutputWriter) -> None:
-    writer.take(share.written)
-    folding.tally.add(share.tally)
-    for letter in share.dead:
-        writer.dead(letter)
+def _take(shares: list[_Share], folding: Folding, writer: OutputWriter) -> None:
+    """Counts and dead letters in the order in which one process would have met them."""
+    for share in shares:
+        writer.take(share.written)
+    for _, tally, dead in sorted((part for share in shares for part in share.parts), key=lambda part: part[0]):
+        folding.tally.add(tally)
+        for letter in dead:
+            writer.dead(letter)
 
 
-def _seal_keys(folding: Folding, keys: list[Key], folder: Path, private: Path, folders: dict[str, str]) -> _Share:
+def _seal_keys(
+    folding: Folding, keys: list[Key], turns: Turns, folder: Path, private: Path, folders: dict[str, str]
+) -> _Share:
     folding.tally = Tally()
-    return _Share(_write(folding.line_seals(keys), folder, private, folders), folding.tally, [])
+    seals = folding.line_seals(keys[place] for place in turns)
+    return _Share(_write(seals, folder, private, folders), [(0, folding.tally, [])])
 
 
 def _seal_groups(
-    folding: Folding, root: Path, groups: "list[Group]", folder: Path, private: Path, folders: dict[str, str]
+    folding: Folding,
+    root: Path,
+    groups: "list[Group]",
+    turns: Turns,
+    folder: Path,
+    private: Path,
+    folders: dict[str, str],
 ) -> _Share:
-    tally, dead = Tally(), list[DeadLetter]()
-    archive = folding.archive(root, tally, dead.append, groups)
+    parts: list[tuple[int, Tally, list[DeadLetter]]] = []
 
-    def counted() -> Iterator[SealedEpoch]:
-        for sealed in archive.seals():
-            tally.take_seal(sealed)
-            yield sealed
+    def seals() -> Iterator[SealedEpoch]:
+        for place in turns:
+            tally, dead = Tally(), list[DeadLetter]()
+            for sealed in folding.archive(root, tally, dead.append, [groups[place]]).seals():
+                tally.take_seal(sealed)
+                yield sealed
+            parts.append((place, tally, dead))
 
-    return _Share(_write(counted(), folder, private, folders), tally, dead)
+    return _Share(_write(seals(), folder, private, folders), parts)
 
 
 def _write(sealed: Iterable[SealedEpoch], folder: Path, private: Path, folders: dict[str, str]) -> list[Written]:

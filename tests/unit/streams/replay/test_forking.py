@@ -5,11 +5,9 @@ from collections.abc import Callable
 from functools import partial
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from schemas.errors import TwzrdError
-from streams.replay.forking import ProcessLost, in_processes, shares
+from streams.replay.forking import ProcessLost, Turns, in_processes
 
 
 def test_results_come_in_the_order_of_the_works_from_processes_of_their_own() -> None:
@@ -39,10 +37,13 @@ def test_a_process_that_dies_is_told() -> None:
         in_processes([partial(os._exit, 9)])
 
 
-@given(st.lists(st.integers(1, 100), min_size=1, max_size=40), st.integers(1, 8))
-def test_shares_cover_everything_once_and_weigh_alike(weights: list[int], count: int) -> None:
-    found = shares(weights, count)
-    assert sorted(place for share in found for place in share) == list(range(len(weights)))
-    assert len(found) <= count and all(share == sorted(share) for share in found)
-    held = [sum(weights[place] for place in share) for share in found]
-    assert max(held) - min(held) <= max(weights)
+@pytest.mark.parametrize("processes", [1, 3])
+def test_every_place_has_one_turn_and_the_heaviest_the_first(processes: int) -> None:
+    weights = [place * 7 % 40 for place in range(40)]
+    turns = Turns(weights)
+    taken: list[list[int]] = in_processes([partial(list[int], turns) for _ in range(processes)])
+    assert sorted(place for places in taken for place in places) == list(range(40))
+    for places in taken:
+        found = [weights[place] for place in places]
+        assert found == sorted(found, reverse=True)
+    assert list(turns) == []
