@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from projections import read, rulings
+from projections import read, rulings, viewer_index
 from projections.errors import ProjectionError
 from projections.metrics import ProjectionMetrics
 from projections.sealed import SealedProjection
@@ -180,6 +180,38 @@ async def test_a_revision_adds_the_increase_only(
     epoch = await read.epoch(db, CHANNEL, T0_S)
     assert epoch is not None and epoch.revision == 2
     assert [one.revision for one in await read.revisions(db, CHANNEL, T0_S)] == [0, 1, 2]
+
+
+@pytest.mark.parametrize("run_leaves", [1, 4, 1_000_000])
+async def test_seals_written_in_one_run_keep_their_own_leaves_and_rates(
+    db: Any,
+    log: SaidLog,
+    catch_up: CatchUp,
+    sealed: SealedProjection,
+    monkeypatch: pytest.MonkeyPatch,
+    run_leaves: int,
+) -> None:
+    monkeypatch.setattr(viewer_index, "RUN_LEAVES", run_leaves)
+    dear = msgspec.structs.replace(DEFAULT_POLICY, base_units_per_centi=7)
+    await log.say(
+        seal_of(viewers(5, 2, 9), messages=[50, 20, 90]),
+        seal_of(viewers(2, 5), messages=[21, 51], policy=dear, epoch_start_s=T0_S + HOUR_S),
+        seal_of([], epoch_start_s=T0_S + 2 * HOUR_S),
+        seal_of(viewers(5, 2, 9), messages=[55, 20, 90], revision=1, closed_by="reseal"),
+        seal_of(viewers(9), messages=[99], channel="twitch:id:300"),
+    )
+    await catch_up(sealed)
+    rows = await db.fetch("select * from viewer_epochs order by seal_id, leaf_index")
+    assert [(row["seal_id"], row["leaf_index"], row["viewer_key"], row["weight_centi"]) for row in rows] == [
+        *[(1, 0, 5, 150), (1, 1, 2, 120), (1, 2, 9, 190)],
+        *[(2, 0, 2, 121), (2, 1, 5, 151)],
+        *[(4, 0, 5, 155), (4, 1, 2, 120), (4, 2, 9, 190)],
+        (5, 0, 9, 199),
+    ]
+    gains = [150 * RATE, 120 * RATE, 190 * RATE, 121 * 7, 151 * 7, 5 * RATE, 0, 0, 199 * RATE]
+    assert [int(row["increase_base_units"]) for row in rows] == gains
+    lying = [row["viewer_key"] for row in await db.fetch("select viewer_key from viewer_epochs order by ctid")]
+    assert (lying == sorted(lying)) == (run_leaves == 1_000_000), "a run's rows lie by viewer"
 
 
 async def test_only_viewers_known_by_twitch_id_can_claim(
