@@ -2,7 +2,7 @@
 
 Stands behind projections.sealed. In: seals with their numbers, in order; the bodies of revisions that were applied
 before are read from sealed_epochs. Out: one binary COPY for each run of seals, its rows by viewer, because a leaf of
-the key's index is then met once and not once a seal; shortfalls as rows and an alarm. A run is short, so that one
+the key's index is then met once a run and not once a seal; shortfalls as rows and an alarm. A run is short, so that one
 seal's rows still lie close together (docs/schema.sql, viewer_epochs). Returns how many shortfalls there were.
 """
 
@@ -67,7 +67,7 @@ def _runs(seals: Sequence[Numbered]) -> Iterator[list[Numbered]]:
         if leaves >= RUN_LEAVES:
             yield run
             run, leaves = [], 0
-    if leaves:
+    if run:
         yield run
 
 
@@ -92,6 +92,8 @@ async def _write_run(
         if gain.shortfalls:
             await _note_shortfalls(connection, one, gain.shortfalls)
             shortfalls += len(gain.shortfalls)
+    if len(viewer_key) == 0:
+        return shortfalls
     leaf_index = np.concatenate([np.arange(length) for length in lengths])
     seal_id = np.repeat([one.seal_id for one in run], lengths)
     order = np.argsort(viewer_key, kind="stable")

@@ -10,6 +10,7 @@ import pytest
 from projections import read, rulings, viewer_index
 from projections.errors import ProjectionError
 from projections.metrics import ProjectionMetrics
+from projections.names import NamesProjection
 from projections.sealed import SealedProjection
 from schemas.policy import DEFAULT_POLICY
 from schemas.seal import LeafCounts
@@ -182,6 +183,20 @@ async def test_a_revision_adds_the_increase_only(
     assert [one.revision for one in await read.revisions(db, CHANNEL, T0_S)] == [0, 1, 2]
 
 
+@pytest.mark.parametrize("in_one_step", [True, False])
+async def test_a_revision_without_participants_takes_nothing_away_and_says_what_it_lacks(
+    db: Any, log: SaidLog, catch_up: CatchUp, sealed: SealedProjection, in_one_step: bool
+) -> None:
+    await log.say(seal_of(viewers(1, 2)))
+    if not in_one_step:
+        await catch_up(sealed)
+    await log.say(seal_of([], revision=1, closed_by="reseal"))
+    await catch_up(sealed)
+    short = await db.fetch("select viewer_key, shortfall_base_units from allocation_shortfalls order by viewer_key")
+    assert [(row[0], int(row[1]) // RATE) for row in short] == [(1, 101), (2, 101)]
+    assert await read.entitlement_base_units(db, "twitch:id:1") == 101 * RATE
+
+
 @pytest.mark.parametrize("run_leaves", [1, 4, 1_000_000])
 async def test_seals_written_in_one_run_keep_their_own_leaves_and_rates(
     db: Any,
@@ -276,6 +291,7 @@ async def test_an_empty_hour_is_a_row_without_viewers(
 ) -> None:
     await log.say(seal_of([]))
     await catch_up(sealed)
+    await catch_up(NamesProjection())
     epoch = await read.epoch(db, CHANNEL, T0_S)
     assert epoch is not None and epoch.leaf_count == 0
     assert await db.fetchval("select count(*) from viewer_epochs") == 0
