@@ -16,7 +16,7 @@ from yarl import URL
 
 from schemas.errors import TwzrdError
 from schemas.policy import PolicySchedule
-from streams.agents.consumer import LowWaterTransport
+from streams.agents.consumer import Batches, LowWaterTransport
 from streams.agents.pages import add_pages
 from streams.agents.seal_agent import add_seal_agent
 from streams.agents.settings import NO_FAULTS, Faults, WorkerSettings
@@ -96,6 +96,7 @@ def create_app(
             value_type=bytes,
             key_serializer="raw",
             value_serializer="raw",
+            schema=Batches() if stream == CHAT_EVENTS else None,
             partitions=kafka.partition_count(stream),
         )
         for stream in (CHAT_EVENTS, EPOCH_SEALED, DEAD)
