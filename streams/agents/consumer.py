@@ -2,8 +2,8 @@
 it hands records over.
 
 Stands between Kafka and the agent. Comes in: committed offsets, assignments, records. Goes out: commits of each shard's
-low-water mark; records of chat.events in batches. Five overrides of faust.transport.drivers.aiokafka.Consumer, each
-for one fact of Faust 0.15.3:
+low-water mark; records of chat.events in batches. Six overrides of faust.transport.drivers.aiokafka, each for one fact
+of Faust 0.15.3:
 
 - `_new_offset` makes Faust commit what was acknowledged to it; we commit the shard's low-water mark, so that all an
   open epoch or an unsent seal needs is read again after a crash. `_filter_tps_with_pending_acks` names the
@@ -16,6 +16,8 @@ for one fact of Faust 0.15.3:
 - `getmany` makes a message of each record, and each message costs four tasks, a wait and two queues on its way to the
   agent, as much as folding its 200 events. Here up to BATCH_RECORDS records of one partition travel as one message,
   whose value is a tuple of (offset, value) and whose offset is the last one's. `Batches` is the topic's schema for it.
+- `_create_worker_consumer` lets a fetch stay with the broker for 1.5 s where nothing is to be read, and aiokafka has one
+  fetch at a time under way to a broker: a partition at its end would hold all others up. Here FETCH_WAIT_MS.
 """
 
 import logging
@@ -32,6 +34,8 @@ from schemas.errors import TwzrdError
 TESTED_FAUST: Final = "0.15.3"
 BATCH_RECORDS: Final = 64
 """At most this many are folded before the event loop gets its turn; of 200 events each about 10 ms."""
+FETCH_WAIT_MS: Final = 100
+"""An idle worker asks each broker ten times a second; records that come meanwhile are answered at once."""
 
 _log = logging.getLogger(__name__)
 
@@ -48,7 +52,7 @@ def require_tested(version: str) -> None:
     if version != TESTED_FAUST:
         raise UntestedFaust(
             f"faust-streaming {version} is installed, but streams/agents/consumer.py overrides inner parts of "
-            f"{TESTED_FAUST}; install that one, or compare the five overrides with the new source and run "
+            f"{TESTED_FAUST}; install that one, or compare the six overrides with the new source and run "
             "tests/integration/streams/agents"
         )
 
@@ -91,6 +95,15 @@ class ForgetfulOffsets(defaultdict[TP, int | None]):
         return None if tp.topic == self._topic else super().__getitem__(tp)
 
 
+class QuickFetches(driver.AIOKafkaConsumerThread):
+    """Faust's consumer thread, whose fetches do not wait long at the end of a partition."""
+
+    def _create_worker_consumer(self, transport: Any) -> Any:
+        consumer = super()._create_worker_consumer(transport)
+        consumer._fetch_max_wait_ms = FETCH_WAIT_MS  # read when it starts
+        return consumer
+
+
 class LowWaterConsumer(driver.Consumer):
     """Commits low-water marks; reads from where the shards stand."""
 
@@ -101,6 +114,9 @@ class LowWaterConsumer(driver.Consumer):
         self._read_offset = ForgetfulOffsets(self._positions.topic)
         # Faust's own commits (a test's fault) go by messages, so there each record is one.
         self._batch_records = BATCH_RECORDS if self._low_water else 1
+
+    def _new_consumer_thread(self) -> QuickFetches:
+        return QuickFetches(self, loop=self.loop, beacon=self.beacon)
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Any]]:
         """Messages of one fetch, partition by partition; those of chat.events are batches."""

@@ -52,6 +52,9 @@ class DirectSettings:
     poll_wait_ms: int = 500
     fetch_partition_bytes: int = 4 << 20
     fetch_bytes: int = 16 << 20
+    fetch_wait_ms: int = 100
+    """How long a fetch may stay with the broker where nothing is to be read. aiokafka has one fetch at a time under way
+    to a broker, so a partition at its end holds the others up that long."""
     commit_interval_s: float = 1.0
 
 
@@ -93,6 +96,7 @@ class DirectRunner(ConsumerRebalanceListener):  # type: ignore[misc]
             max_poll_records=settings.max_poll_records,
             max_partition_fetch_bytes=settings.fetch_partition_bytes,
             fetch_max_bytes=settings.fetch_bytes,
+            fetch_max_wait_ms=settings.fetch_wait_ms,
         )
         self._guard = Guard(log, self._consumer, self._is_fed, metrics)
 
