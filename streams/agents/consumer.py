@@ -16,8 +16,8 @@ of Faust 0.15.3:
 - `getmany` makes a message of each record, and each message costs four tasks, a wait and two queues on its way to the
   agent, as much as folding its 200 events. Here up to BATCH_RECORDS records of one partition travel as one message,
   whose value is a tuple of (offset, value) and whose offset is the last one's. `Batches` is the topic's schema for it.
-- `_create_worker_consumer` lets a fetch stay with the broker for 1.5 s where nothing is to be read, and aiokafka has one
-  fetch at a time under way to a broker: a partition at its end would hold all others up. Here FETCH_WAIT_MS.
+- `_create_worker_consumer` lets a fetch stay with the broker for 1.5 s where nothing is to be read, and aiokafka has
+  one fetch at a time under way to a broker: a partition at its end would hold all others up. Here FETCH_WAIT_MS.
 """
 
 import logging
@@ -75,7 +75,7 @@ class Positions(Protocol):
         """Hold exactly these partitions; given each one's committed offset (0 where none), says where to read."""
 
 
-class Batches(faust.Schema):  # type: ignore[misc]
+class Batches(faust.Schema[bytes, Batch]):
     """The schema of a topic whose messages are batches of raw records: there is nothing to decode."""
 
     def loads_value(self, app: Any, message: Any, **options: Any) -> Batch:
@@ -150,7 +150,7 @@ class LowWaterConsumer(driver.Consumer):
                 continue
             for first in range(0, len(records), self._batch_records):
                 batch = records[first : first + self._batch_records]
-                message = self._to_message(tp, batch[-1])
+                message: Any = self._to_message(tp, batch[-1])
                 message.value = tuple((record.offset, record.value or b"") for record in batch)
                 yield tp, message
 

@@ -28,7 +28,7 @@ from streams.runner.driver import PositionLost, load_resume
 from streams.runner.guard import Guard, Held
 from streams.runner.metrics import RunnerMetrics
 from streams.runner.outbox import Outbox
-from streams.runner.reseal import ArchiveReader
+from streams.runner.reseal import ArchiveReader, answering
 
 SLICE_RECORDS: Final = 50
 """Records folded before the fetcher, the heartbeat and the outboxes get their turn."""
@@ -75,7 +75,7 @@ class DirectRunner(ConsumerRebalanceListener):  # type: ignore[misc]
         self._schedule = schedule
         self._pepper = pepper
         self._settings = settings
-        self._archive = archive
+        self._answer = answering(log, archive)
         self._metrics = metrics
         self._topic = log.settings.topic(CHAT_EVENTS)
         self._held: dict[int, Held] = {}
@@ -122,6 +122,7 @@ class DirectRunner(ConsumerRebalanceListener):  # type: ignore[misc]
     def _drop(self, partition: int) -> None:
         held = self._held.pop(partition)
         held.writing.cancel()
+        held.outbox.release()
         self._metrics.stopped(partition)
 
     async def _start(self, partition: int) -> None:
@@ -143,7 +144,7 @@ class DirectRunner(ConsumerRebalanceListener):  # type: ignore[misc]
             if held is not None:
                 self._drop(partition)
             shard = Shard(self._schedule, self._pepper, start, resume, partition=partition)
-            held = Held(shard, Outbox(self._log, shard, self._archive, self._metrics), start)
+            held = Held(shard, Outbox(shard, self._log.append, self._answer, self._metrics), start)
             self._held[partition] = held
             self._metrics.started(shard)
         else:
