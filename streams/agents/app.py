@@ -28,6 +28,7 @@ from streams.core.resume import Resume
 from streams.core.shard import Shard
 from streams.log.kafka import KafkaLog
 from streams.log.port import CHAT_EVENTS, LogError
+from streams.runner.opening import open_when_there
 from streams.runner.reseal import ArchiveReader, answering
 from streams.runner.resealer import Resealer
 
@@ -37,15 +38,16 @@ _log = logging.getLogger(__name__)
 
 
 class WorkerApp(faust.App):
-    """A faust.App that opens the log before its consumer starts and closes it after all has stopped."""
+    """A faust.App that opens the log (waiting for one that is away) before its consumer starts, and closes it after all
+    has stopped."""
 
     shards: Shards
     views: LiveViews
     log_port: KafkaLog
 
     async def on_start(self) -> None:
-        await self.log_port.open()
-        await super().on_start()
+        if await open_when_there(self.log_port, lambda: bool(self.should_stop), self.sleep):
+            await super().on_start()
 
     async def on_shutdown(self) -> None:
         await super().on_shutdown()
