@@ -1,6 +1,5 @@
 """Composition: from settings to the parts a process runs. The only place that chooses adapters."""
 
-import asyncio
 import contextlib
 import os
 import socket
@@ -18,10 +17,10 @@ from infra.settings import Settings
 from schemas.policy import DEFAULT_POLICY, PolicySchedule, decode_policy
 from streams.core import hashing
 from streams.log.port import Log
-from streams.runner.backoff import pause
-from streams.runner.opening import open_when_there
 
 if TYPE_CHECKING:
+    import asyncio
+
     from streams.log.kafka import KafkaSettings
 
 
@@ -91,7 +90,7 @@ def metrics_served(registry: CollectorRegistry, port: int | None) -> Iterator[No
 
 
 @contextlib.asynccontextmanager
-async def open_log(settings: Settings, patient: asyncio.Event | None = None) -> AsyncIterator[Log]:
+async def open_log(settings: Settings, patient: "asyncio.Event | None" = None) -> AsyncIterator[Log]:
     """The log that the settings name, open; what it needs is started and let go. patient: wait for a log that is away
     until this is set; the log is then not open. Without it a log that is away is an error at once."""
     with contextlib.ExitStack() as stack:
@@ -107,6 +106,9 @@ async def open_log(settings: Settings, patient: asyncio.Event | None = None) -> 
         if patient is None:
             await log.open()
         else:
+            from streams.runner.backoff import pause
+            from streams.runner.opening import open_when_there
+
             await open_when_there(log, patient.is_set, partial(pause, patient))
         try:
             yield log

@@ -17,7 +17,7 @@ from yarl import URL
 
 from schemas.errors import TwzrdError
 from schemas.policy import PolicySchedule
-from streams.agents.consumer import Batches, LowWaterTransport
+from streams.agents.consumer import BATCH_RECORDS, Batches, LowWaterTransport
 from streams.agents.pages import add_pages
 from streams.agents.seal_agent import add_seal_agent
 from streams.agents.settings import NO_FAULTS, Faults, WorkerSettings
@@ -174,7 +174,8 @@ def _faust_settings(settings: WorkerSettings) -> dict[str, Any]:
         "producer_acks": -1,
         "producer_request_timeout": kafka.delivery_timeout_ms / 1000,
         "stream_wait_empty": False,
-        "stream_buffer_maxsize": settings.buffer_records,
+        # Faust counts messages, and a message of chat.events is a batch.
+        "stream_buffer_maxsize": settings.buffer_records // BATCH_RECORDS,
         "table_standby_replicas": 0,
         "topic_partitions": kafka.partitions,
         "topic_replication_factor": kafka.replication_factor,
