@@ -4,6 +4,7 @@ import contextlib
 import os
 import socket
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,8 @@ from streams.core import hashing
 from streams.log.port import Log
 
 if TYPE_CHECKING:
+    import asyncio
+
     from streams.log.kafka import KafkaSettings
 
 
@@ -87,8 +90,9 @@ def metrics_served(registry: CollectorRegistry, port: int | None) -> Iterator[No
 
 
 @contextlib.asynccontextmanager
-async def open_log(settings: Settings) -> AsyncIterator[Log]:
-    """The log that the settings name, open; what it needs is started and let go."""
+async def open_log(settings: Settings, patient: "asyncio.Event | None" = None) -> AsyncIterator[Log]:
+    """The log that the settings name, open; what it needs is started and let go. patient: wait for a log that is away
+    until this is set; the log is then not open. Without it a log that is away is an error at once."""
     with contextlib.ExitStack() as stack:
         log: Log
         if settings.log == "postgres":
@@ -99,7 +103,13 @@ async def open_log(settings: Settings) -> AsyncIterator[Log]:
             from streams.log.kafka import KafkaLog
 
             log = KafkaLog(kafka_settings(settings, stack.enter_context(broker(settings))))
-        await log.open()
+        if patient is None:
+            await log.open()
+        else:
+            from streams.runner.backoff import pause
+            from streams.runner.opening import open_when_there
+
+            await open_when_there(log, patient.is_set, partial(pause, patient))
         try:
             yield log
         finally:
