@@ -107,9 +107,10 @@ create table sealed_epochs (
 );
 alter table sealed_epochs alter column body set storage external;
 
--- One row a leaf: everything of one viewer by the key, everything of one seal by the block-range index (rows of a seal
--- lie together). increase_base_units: what this revision added to what the viewer may claim; a viewer's rows of one
--- channel and epoch sum to the largest amount that any revision gave. 0 where viewer_key < 0.
+-- One row a leaf: everything of one viewer by the key, everything of one seal by the block-range index (seals that
+-- one step applied lie together by viewer, in runs of some 65,536 rows). increase_base_units: what this revision added to
+-- what the viewer may claim; a viewer's rows of one channel and epoch sum to the largest amount that any revision gave.
+-- 0 where viewer_key < 0.
 create table viewer_epochs (
     viewer_key bigint not null,
     weight_centi bigint not null,

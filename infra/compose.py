@@ -4,6 +4,7 @@ imported where one is wanted, so that a command without them starts at once."""
 import contextlib
 import os
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,8 @@ from schemas.policy import DEFAULT_POLICY, PolicySchedule, decode_policy
 from streams.core import hashing
 
 if TYPE_CHECKING:
+    import asyncio
+
     from prometheus_client import CollectorRegistry
 
     from streams.log.kafka import KafkaSettings
@@ -93,8 +96,9 @@ def metrics_served(registry: "CollectorRegistry", port: int | None) -> Iterator[
 
 
 @contextlib.asynccontextmanager
-async def open_log(settings: Settings) -> "AsyncIterator[Log]":
-    """The log that the settings name, open; what it needs is started and let go."""
+async def open_log(settings: Settings, patient: "asyncio.Event | None" = None) -> "AsyncIterator[Log]":
+    """The log that the settings name, open; what it needs is started and let go. patient: wait for a log that is away
+    until this is set; the log is then not open. Without it a log that is away is an error at once."""
     with contextlib.ExitStack() as stack:
         log: Log
         if settings.log == "postgres":
@@ -105,7 +109,13 @@ async def open_log(settings: Settings) -> "AsyncIterator[Log]":
             from streams.log.kafka import KafkaLog
 
             log = KafkaLog(kafka_settings(settings, stack.enter_context(broker(settings))))
-        await log.open()
+        if patient is None:
+            await log.open()
+        else:
+            from streams.runner.backoff import pause
+            from streams.runner.opening import open_when_there
+
+            await open_when_there(log, patient.is_set, partial(pause, patient))
         try:
             yield log
         finally:

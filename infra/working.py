@@ -41,7 +41,9 @@ async def run_loop(settings: Settings, instance: str | None, metrics_port: int |
 async def _work(settings: Settings, instance: str | None, metrics: RunnerMetrics, stop: asyncio.Event) -> None:
     schedule, pepper = compose.schedule_of(settings.policy_file), compose.pepper_of(settings)
     archive = archive_reader(settings.archive_path)
-    async with compose.open_log(settings) as log:
+    async with compose.open_log(settings, patient=stop) as log:
+        if stop.is_set():
+            return
         timer = asyncio.create_task(Resealer(log, schedule, owned=lambda: list(metrics.shards)).run(stop))
         try:
             if settings.log == "postgres":

@@ -1,40 +1,44 @@
-"""Rows of viewer_epochs as Postgres reads them in a binary COPY, built by columns.
+"""Rows of viewer_epochs and viewer_logins as Postgres reads them in a binary COPY, built by columns.
 
-Stands between a seal's columns and `connection.copy_to_table(..., format="binary")`: one numpy record a row instead of
-a Python tuple a row. Form: PostgreSQL documentation, COPY, "Binary Format"; numeric: src/backend/utils/adt/numeric.c,
-numeric_send (base-10000 digits, highest first; numeric_recv strips leading and trailing zero digits).
+Stands between columns of viewers and `connection.copy_to_table(..., format="binary")`: one numpy record a row instead
+of a Python tuple a row. Form: PostgreSQL documentation, COPY, "Binary Format". numeric: numeric_send of its
+src/backend/utils/adt/numeric.c (base-10000 digits, highest first; numeric_recv strips leading and trailing zero
+digits). date: days since 2000.
 """
 
 from collections.abc import Sequence
-from typing import Final
+from io import BytesIO
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-SIGNATURE: Final = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
-TRAILER: Final = b"\xff\xff"
+from projections.allocate import Amounts
+from projections.known_logins import Sightings
+
+_SIGNATURE: Final = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
+_TRAILER: Final = b"\xff\xff"
+_DAYS_TO_2000: Final = 10_957
 _BASE: Final = 10_000
 _SHORT_DIGITS: Final = 5
 """Base-10000 digits that hold any i64 amount; _LONG_DIGITS hold any product of a u64 weight and an i64 rate."""
 _LONG_DIGITS: Final = 10
 
 
-def amounts_base_units(weight_centi: NDArray[np.uint64], base_units_per_centi: int) -> NDArray[np.int64] | list[int]:
-    """weight * rate, exact: an i64 column where all fit, else Python integers."""
-    most = int(weight_centi.max()) if len(weight_centi) else 0
-    if most * base_units_per_centi < 2**63:
-        return weight_centi.astype(np.int64) * base_units_per_centi
-    return [weight * base_units_per_centi for weight in weight_centi.tolist()]
+async def copy_rows(connection: Any, table: str, columns: Sequence[str], rows: bytes) -> None:
+    """Send rows as the functions below make them."""
+    source = BytesIO(b"".join((_SIGNATURE, rows, _TRAILER)))
+    await connection.copy_to_table(table, source=source, columns=columns, format="binary")
 
 
 def viewer_epoch_rows(
     viewer_key: NDArray[np.int64],
     weight_centi: NDArray[np.uint64],
-    seal_id: int,
+    seal_id: NDArray[np.int64] | int,
     leaf_index: NDArray[np.int64],
-    increase_base_units: NDArray[np.int64] | Sequence[int],
+    increase_base_units: Amounts | Sequence[int],
 ) -> bytes:
-    """n rows (viewer_key, weight_centi, seal_id, leaf_index, increase_base_units), without SIGNATURE and TRAILER.
+    """n rows (viewer_key, weight_centi, seal_id, leaf_index, increase_base_units).
 
     Increases are 0 .. 2**127; weights below 2**63 (Postgres has no unsigned 64-bit integer).
     """
@@ -71,9 +75,36 @@ def viewer_epoch_rows(
     return rows.tobytes()
 
 
-def _digits(values: NDArray[np.int64] | Sequence[int]) -> NDArray[np.int16]:
+def viewer_login_rows(seen: Sightings) -> bytes:
+    """n rows (viewer_key, login, first_seen_ms, last_seen_day)."""
+    width, at = seen.login.itemsize, 18
+    row = np.dtype(
+        [
+            ("fields", ">i2"),
+            ("key_len", ">i4"),
+            ("key", ">i8"),
+            ("login_len", ">i4"),
+            ("login", seen.login.dtype),
+            ("first_len", ">i4"),
+            ("first", ">i8"),
+            ("day_len", ">i4"),
+            ("day", ">i4"),
+        ]
+    )
+    rows = np.empty(len(seen), row)
+    rows["fields"], rows["key_len"], rows["first_len"], rows["day_len"] = 4, 8, 8, 4
+    rows["key"], rows["login"], rows["first"] = seen.viewer_key, seen.login, seen.first_ms
+    rows["day"] = seen.last_day - _DAYS_TO_2000
+    length = rows["login_len"] = np.char.str_len(seen.login)
+    # All but the padding.
+    kept = np.ones((len(seen), row.itemsize), np.bool_)
+    kept[:, at : at + width] = np.arange(width) < length[:, None]
+    return rows.view(np.uint8).reshape(kept.shape)[kept].tobytes()
+
+
+def _digits(values: Amounts | Sequence[int]) -> NDArray[np.int16]:
     """(n, count) base-10000 digits, highest first."""
-    if isinstance(values, np.ndarray):
+    if isinstance(values, np.ndarray) and values.dtype == np.int64:
         rest, count = values, _SHORT_DIGITS
         digits = np.empty((len(values), count), np.int16)
         for place in range(count - 1, -1, -1):

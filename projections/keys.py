@@ -37,20 +37,25 @@ def arithmetic_key(identity: str) -> int | None:
 
 def arithmetic_keys(identities: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """(n,) keys and (n,) whether each follows from its identity; the same as arithmetic_key, by columns."""
-    n = len(identities)
     try:
-        text = np.array(identities, f"S{_TEXT_BYTES}").view(np.uint8).reshape(n, _TEXT_BYTES)
+        rows = np.array(identities, f"S{_TEXT_BYTES}")
     except UnicodeEncodeError:
-        text = np.zeros((n, _TEXT_BYTES), np.uint8)
-    digits = text[:, len(ID_PREFIX) :]
-    sure: NDArray[np.bool_] = (text[:, : len(ID_PREFIX)] == _PREFIX).all(axis=1) & (digits[:, 0] != 0)
-    keys, ended = np.zeros(n, np.int64), np.zeros(n, np.bool_)
-    for place in range(_FAST_DIGITS + 1):
-        digit = digits[:, place]
-        ended |= digit == 0
-        sure &= ended | ((digit >= ord("0")) & (digit <= ord("9")) & (place < _FAST_DIGITS))
-        keys = np.where(ended, keys, keys * 10 + digit - ord("0"))
-    sure &= (digits[:, 0] != ord("0")) | (digits[:, 1] == 0)
+        rows = np.zeros(len(identities), f"S{_TEXT_BYTES}")
+    # A row for each place in the text, so that numpy goes over neighbours.
+    text = np.ascontiguousarray(rows.view(np.uint8).reshape(-1, _TEXT_BYTES).T)
+    digits = text[len(ID_PREFIX) :] - np.uint8(ord("0"))
+    going = digits[0] < 10
+    sure: NDArray[np.bool_] = going & (text[: len(ID_PREFIX)] == _PREFIX[:, None]).all(axis=0)
+    keys, count = np.zeros(len(identities), np.int64), np.zeros(len(identities), np.uint8)
+    for digit in digits[:_FAST_DIGITS]:
+        going = going & (digit < 10)
+        if not going.any():
+            break
+        keys = np.where(going, keys * 10 + digit, keys)
+        count += going
+    # Nothing else behind the digits, none before them that adds nothing.
+    sure &= np.char.str_len(rows) == len(ID_PREFIX) + count
+    sure &= (digits[0] != 0) | (count == 1)
     for place in np.flatnonzero(~sure).tolist():
         # Rare or not of that form at all: one by one.
         key = arithmetic_key(identities[place])

@@ -7,16 +7,21 @@ hour costs one write a day.
 """
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any, ClassVar, Final
 
+import numpy as np
+
+from projections.copy_rows import copy_rows, viewer_login_rows
 from projections.keys import KeyRing
-from projections.known_logins import KnownLogins
+from projections.known_logins import KnownLogins, Sightings, padded
 from projections.port import Projection
 from projections.source import Entry, JoinedSeal
 from projections.sql import sql
 from streams.log.port import EPOCH_SEALED
 
 DAY_MS: Final = 86_400_000
+_COLUMNS: Final = ("viewer_key", "login", "first_seen_ms", "last_seen_day")
 
 
 class NamesProjection(Projection):
@@ -36,39 +41,20 @@ class NamesProjection(Projection):
         self._known.forget()
 
     async def apply(self, connection: Any, entries: Sequence[Entry]) -> None:
-        keys: list[int] = []
-        logins: list[str] = []
-        first_ms: list[int] = []
-        last_day: list[int] = []
-        for entry in entries:
-            if not isinstance(entry.item, JoinedSeal):
-                continue
-            body = entry.item.sealed.body
-            body_keys = await self._keys.keys(connection, body.identities)
-            body_days = body.last_ms // DAY_MS
-            rows = self._known.learn(body_keys, body.logins, body.first_ms, body_days)
-            keys += body_keys[rows].tolist()
-            logins += [body.logins[row] for row in rows.tolist()]
-            first_ms += body.first_ms[rows].tolist()
-            last_day += body_days[rows].tolist()
-        if len(set(keys)) < len(keys):
-            # A statement may write each row once only; merged here, because it is rare and dear in the database.
-            keys, logins, first_ms, last_day = _merged(keys, logins, first_ms, last_day)
-        if keys:
-            await connection.execute(sql("upsert_logins"), keys, logins, first_ms, last_day)
-
-
-def _merged(
-    keys: list[int], logins: list[str], first_ms: list[int], last_day: list[int]
-) -> tuple[list[int], list[str], list[int], list[int]]:
-    """Each (key, login) once, with its least first time and greatest last day."""
-    rows: dict[tuple[int, str], tuple[int, int]] = {}
-    for key, login, first, last in zip(keys, logins, first_ms, last_day, strict=True):
-        before = rows.get((key, login), (first, last))
-        rows[key, login] = (min(first, before[0]), max(last, before[1]))
-    return (
-        [key for key, _ in rows],
-        [login for _, login in rows],
-        [first for first, _ in rows.values()],
-        [last for _, last in rows.values()],
-    )
+        bodies = [entry.item.sealed.body for entry in entries if isinstance(entry.item, JoinedSeal)]
+        if not bodies:
+            return
+        identities = list(chain.from_iterable(body.identities for body in bodies))
+        seen = Sightings(
+            await self._keys.keys(connection, identities),
+            padded(list(chain.from_iterable(body.logins for body in bodies))),
+            np.concatenate([body.first_ms for body in bodies]),
+            np.concatenate([body.last_ms for body in bodies]) // DAY_MS,
+        )
+        # Merged, because a statement may write each row once only; in order, so that the index is met in order.
+        seen = seen.merged()
+        news = seen.take(self._known.learn(seen))
+        if len(news):
+            await connection.execute(sql("stage_logins"))
+            await copy_rows(connection, "staged_logins", _COLUMNS, viewer_login_rows(news))
+            await connection.execute(sql("upsert_logins"))

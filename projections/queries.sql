@@ -136,8 +136,8 @@ insert into alarms (kind, subject, detail) values ($1, $2, $3) on conflict (kind
 
 -- name: known_seals
 select e.channel, e.epoch_start_s, e.revision, e.seal_hash
-  from unnest($1::text[], $2::bigint[], $3::integer[]) as k (channel, epoch_start_s, revision)
-  join sealed_epochs e using (channel, epoch_start_s, revision);
+  from unnest($1::text[], $2::bigint[]) as k (channel, epoch_start_s)
+  join sealed_epochs e using (channel, epoch_start_s);
 
 -- name: known_rulings
 select r.channel, r.epoch_start_s, r.revision, r.seal_hash
@@ -202,10 +202,10 @@ insert into sealed_epochs (
 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24,
         $25, $26);
 
--- name: other_revisions
+-- name: revisions_before
 select e.body, p.canonical
   from sealed_epochs e join policies p using (policy_hash)
- where e.channel = $1 and e.epoch_start_s = $2 and e.seal_id <> $3;
+ where e.channel = $1 and e.epoch_start_s = $2;
 
 -- name: insert_shortfall
 insert into allocation_shortfalls (viewer_key, seal_id, shortfall_base_units) values ($1, $2, $3);
@@ -231,11 +231,13 @@ update projection_positions set resume_offset = $4 where projection = $1 and str
 -- name: try_lock
 select pg_try_advisory_lock(hashtextextended('twzrd projection ' || $1, 0));
 
+-- name: stage_logins
+create temporary table if not exists staged_logins (
+    viewer_key bigint, login text, first_seen_ms bigint, last_seen_day date) on commit delete rows;
+
 -- name: upsert_logins
 insert into viewer_logins as v (viewer_key, login, first_seen_ms, last_seen_day)
-select n.viewer_key, n.login, n.first_ms, date '1970-01-01' + n.last_day
-  from unnest($1::bigint[], $2::text[], $3::bigint[], $4::integer[]) as n (viewer_key, login, first_ms, last_day)
- order by n.viewer_key, n.login
+select viewer_key, login, first_seen_ms, last_seen_day from staged_logins
 on conflict (viewer_key, login) do update set
     first_seen_ms = least(v.first_seen_ms, excluded.first_seen_ms),
     last_seen_day = greatest(v.last_seen_day, excluded.last_seen_day)

@@ -18,7 +18,7 @@ from projections.port import Projection
 from projections.read import SEALS_NOTIFY
 from projections.source import Entry, JoinedSeal
 from projections.sql import sql
-from projections.viewer_index import write_viewers
+from projections.viewer_index import EpochKey, Numbered, write_viewers
 from schemas.sealed import Closed, Late, encode_record
 from streams.log.port import EPOCH_SEALED
 
@@ -50,7 +50,9 @@ class SealedProjection(Projection):
         self._pending_shortfalls = 0
 
     async def apply(self, connection: Any, entries: Sequence[Entry]) -> None:
-        judged = await _judge(connection, entries)
+        known = await _known(connection, entries)
+        before = {key[:2] for key in known}
+        judged = await _judge(connection, entries, known)
         self._pending.append(judged)
         for conflict in judged.conflicts:
             await _stop(connection, conflict)
@@ -61,18 +63,20 @@ class SealedProjection(Projection):
         await _write_notices(connection, judged.apply)
         seals = [(entry, entry.item) for entry in judged.apply if isinstance(entry.item, JoinedSeal)]
         if seals:
-            await self._write_seals(connection, seals)
+            await self._write_seals(connection, seals, before)
 
-    async def _write_seals(self, connection: Any, seals: Sequence[tuple[Entry, JoinedSeal]]) -> None:
+    async def _write_seals(
+        self, connection: Any, seals: Sequence[tuple[Entry, JoinedSeal]], before: set[EpochKey]
+    ) -> None:
+        """before: epochs that have a revision in the database."""
         policies = {joined.sealed.header.policy_hash: joined.sealed.policy.decode() for _, joined in seals}
         await connection.execute(sql("insert_policies"), list(policies), list(policies.values()))
         ids = await _seal_ids(connection, [key_of(joined.sealed) for _, joined in seals])
         await connection.execute(sql("upsert_channels"), *_columns(channel_rows(seals), 5))
-        for entry, joined in seals:
-            seal_id = ids[key_of(joined.sealed)]
-            # Row by row with its viewers: a later revision in the same batch must find the earlier one.
-            await connection.execute(sql("insert_epoch"), *epoch_row(entry, joined, seal_id))
-            self._pending_shortfalls += await write_viewers(connection, self._keys, joined.sealed, seal_id)
+        numbered = [Numbered(ids[key_of(joined.sealed)], joined.sealed) for _, joined in seals]
+        self._pending_shortfalls += await write_viewers(connection, self._keys, numbered, before)
+        rows = [epoch_row(entry, joined, ids[key_of(joined.sealed)]) for entry, joined in seals]
+        await connection.executemany(sql("insert_epoch"), rows)
         await connection.execute("select pg_notify($1, $2)", SEALS_NOTIFY, str(max(ids.values())))
 
     def committed(self) -> None:
@@ -103,9 +107,14 @@ class SealedProjection(Projection):
         self._pending_shortfalls = 0
 
 
-async def _judge(connection: Any, entries: Sequence[Entry]) -> Judgement:
+async def _known(connection: Any, entries: Sequence[Entry]) -> dict[SealKey, bytes]:
+    """Hashes of every seal of these entries' epochs that was applied before, whatever its revision."""
+    epochs = sorted({key_of(entry.item.sealed)[:2] for entry in entries if isinstance(entry.item, JoinedSeal)})
+    return {_key(row): row["seal_hash"] for row in await connection.fetch(sql("known_seals"), *_columns(epochs, 2))}
+
+
+async def _judge(connection: Any, entries: Sequence[Entry], known: dict[SealKey, bytes]) -> Judgement:
     keys = sorted({key_of(entry.item.sealed) for entry in entries if isinstance(entry.item, JoinedSeal)})
-    known = {_key(row): row["seal_hash"] for row in await connection.fetch(sql("known_seals"), *_columns(keys, 3))}
     rulings = await connection.fetch(sql("known_rulings"), *_columns(keys, 3))
     stopped = {row["channel"] for row in await connection.fetch(sql("stopped_channels"))}
     return judge(entries, known, {(_key(row), row["seal_hash"]) for row in rulings}, stopped)

@@ -7,6 +7,7 @@ In: records of one partition, in order. Out: entries, and two offsets: `next_off
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
+from weakref import WeakValueDictionary
 
 from blake3 import blake3
 
@@ -20,7 +21,7 @@ MAX_OPEN_SEALS: Final = 64
 """Seals of one partition whose parts wait for their header; beyond it the oldest is given up (its writer died)."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class JoinedSeal:
     """A sealed epoch and the bytes it came in: the body's column block, and the record values, header last."""
 
@@ -63,6 +64,11 @@ class Slice:
     size_bytes: int
 
 
+_in_hand: "WeakValueDictionary[tuple[bytes, ...], JoinedSeal]" = WeakValueDictionary()
+"""Seals that some projection of this process has not done with, by the values they came in: another projection of the
+same stream, which meets them at about the same time, takes them from here instead of decoding them again."""
+
+
 @dataclass(slots=True)
 class _OpenSeal:
     first_offset: int
@@ -94,10 +100,7 @@ class Decoder:
     def _item(self, record: LogRecord) -> Item | None:
         try:
             if self._stream == EPOCH_SEALED:
-                item = self._sealed(record)
-                if isinstance(item, JoinedSeal):
-                    _refuse_nul(item.sealed.login, *item.sealed.body.identities, *item.sealed.body.logins)
-                return item
+                return self._sealed(record)
             if self._stream == CHAT_EVENTS:
                 said = envelope.decode(record.value)
                 _refuse_nul(said.login, *(login for _, login in said.viewers))
@@ -116,9 +119,13 @@ class Decoder:
         if not isinstance(said, Seal):
             return said
         parts = self._open.pop((said.channel, said.epoch_start_s, said.revision), None) if said.parts else None
-        if parts is None:
-            return JoinedSeal(join_seal(said, []), said.body, (record.value,))
-        return JoinedSeal(join_seal(said, parts.blobs), b"".join(parts.blobs), (*parts.values, record.value))
+        blobs, values = (parts.blobs, (*parts.values, record.value)) if parts else ([], (record.value,))
+        found = _in_hand.get(values)
+        if found is None:
+            found = JoinedSeal(join_seal(said, blobs), b"".join(blobs) if parts else said.body, values)
+            _refuse_nul(found.sealed.login, *found.sealed.body.identities, *found.sealed.body.logins)
+            _in_hand[values] = found
+        return found
 
     def _part(self, record: LogRecord, part: Part) -> None:
         key = (part.channel, part.epoch_start_s, part.revision)

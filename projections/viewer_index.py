@@ -1,58 +1,126 @@
-"""Writes one seal's rows of viewer_epochs: where each viewer's leaf lies, its weight, and what it added.
+"""Writes the rows of viewer_epochs: where each viewer's leaf lies, its weight, and what it added.
 
-Stands behind projections.sealed. In: a sealed epoch and its id; the bodies of the epoch's other revisions are read from
-sealed_epochs. Out: one binary COPY; shortfalls as rows and an alarm. Returns how many shortfalls there were.
+Stands behind projections.sealed. In: seals with their numbers, in order; the bodies of revisions that were applied
+before are read from sealed_epochs. Out: one binary COPY for each run of seals, its rows by viewer, because a leaf of
+the key's index is then met once a run and not once a seal; shortfalls as rows and an alarm. A run is short, so that one
+seal's rows still lie close together (docs/schema.sql, viewer_epochs). Returns how many shortfalls there were.
 """
 
 import logging
-from collections.abc import Sequence
-from io import BytesIO
-from typing import Any, Final
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from itertools import accumulate, chain
+from typing import Any, Final, NamedTuple
 
-from projections import copy_rows
+import numpy as np
+from numpy.typing import NDArray
+
 from projections.alarms import raise_alarm
-from projections.allocate import Leaves, increases
+from projections.allocate import Leaves, amounts_base_units, increases
+from projections.copy_rows import copy_rows, viewer_epoch_rows
 from projections.keys import KeyRing
 from projections.sql import sql
-from schemas.body import SealBody, decode_body
+from schemas.body import decode_body
 from schemas.policy import decode_policy
 from schemas.sealed import SealedEpoch
 
 logger: Final = logging.getLogger("twzrd.projections")
+RUN_LEAVES: Final = 65_536
+"""A run ends with the seal that brings it here; 4 MB of rows."""
 _COLUMNS: Final = ("viewer_key", "weight_centi", "seal_id", "leaf_index", "increase_base_units")
 
-
-async def write_viewers(connection: Any, keys: KeyRing, sealed: SealedEpoch, seal_id: int) -> int:
-    """One seal's leaves, after its row of sealed_epochs and those of earlier revisions are there."""
-    header = sealed.header
-    leaves = await _leaves(connection, keys, sealed.body, sealed.policy)
-    found = await connection.fetch(sql("other_revisions"), header.channel, header.epoch_start_s, seal_id)
-    others = [await _leaves(connection, keys, decode_body(row["body"]), row["canonical"]) for row in found]
-    gain = increases(leaves, others)
-    if len(leaves.viewer_key):
-        rows = copy_rows.viewer_epoch_rows(
-            leaves.viewer_key, leaves.weight_centi, seal_id, leaves.leaf_index, gain.increase_base_units
-        )
-        await connection.copy_to_table(
-            "viewer_epochs",
-            source=BytesIO(copy_rows.SIGNATURE + rows + copy_rows.TRAILER),
-            columns=_COLUMNS,
-            format="binary",
-        )
-    if gain.shortfalls:
-        await _note_shortfalls(connection, sealed, seal_id, gain.shortfalls)
-    return len(gain.shortfalls)
+EpochKey = tuple[str, int]
+"""(channel, epoch_start_s)."""
 
 
-async def _leaves(connection: Any, keys: KeyRing, body: SealBody, policy: bytes | str) -> Leaves:
-    viewer_key = await keys.keys(connection, body.identities)
-    return Leaves.sorted_by_key(viewer_key, body.counts.weight_centi, decode_policy(policy).base_units_per_centi)
+class Numbered(NamedTuple):
+    """A seal and its number."""
+
+    seal_id: int
+    sealed: SealedEpoch
+
+    @property
+    def epoch(self) -> EpochKey:
+        return (self.sealed.header.channel, self.sealed.header.epoch_start_s)
 
 
-async def _note_shortfalls(
-    connection: Any, sealed: SealedEpoch, seal_id: int, shortfalls: Sequence[tuple[int, int]]
-) -> None:
-    header, total = sealed.header, sum(amount for _, amount in shortfalls)
+async def write_viewers(connection: Any, keys: KeyRing, seals: Sequence[Numbered], known: set[EpochKey]) -> int:
+    """The seals' leaves. known: epochs that have a row in sealed_epochs; those of `seals` must not be there yet, their
+    policies must. Revisions come in order, here and there."""
+    times = Counter(one.epoch for one in seals)
+    revised: dict[EpochKey, list[Leaves]] = {}
+    for epoch, count in times.items():
+        if epoch in known or count > 1:
+            revised[epoch] = await _applied_before(connection, keys, epoch) if epoch in known else []
+    shortfalls = 0
+    for run in _runs(seals):
+        shortfalls += await _write_run(connection, keys, run, revised)
+    return shortfalls
+
+
+def _runs(seals: Sequence[Numbered]) -> Iterator[list[Numbered]]:
+    run: list[Numbered] = []
+    leaves = 0
+    for one in seals:
+        run.append(one)
+        leaves += len(one.sealed.body)
+        if leaves >= RUN_LEAVES:
+            yield run
+            run, leaves = [], 0
+    if run:
+        yield run
+
+
+async def _write_run(
+    connection: Any, keys: KeyRing, run: Sequence[Numbered], revised: dict[EpochKey, list[Leaves]]
+) -> int:
+    bodies = [one.sealed.body for one in run]
+    lengths = [len(body) for body in bodies]
+    viewer_key = await keys.keys(connection, list(chain.from_iterable(body.identities for body in bodies)))
+    weight = np.concatenate([body.counts.weight_centi for body in bodies])
+    increase = amounts_base_units(viewer_key, weight, _rates(run, lengths))
+    shortfalls = 0
+    for one, end, length in zip(run, accumulate(lengths), lengths, strict=True):
+        others = revised.get(one.epoch)
+        if others is None:
+            continue
+        place = slice(end - length, end)
+        leaves = Leaves(viewer_key[place], increase[place].copy())
+        gain = increases(leaves, others)
+        increase[place] = gain.increase_base_units
+        others.append(leaves)
+        if gain.shortfalls:
+            await _note_shortfalls(connection, one, gain.shortfalls)
+            shortfalls += len(gain.shortfalls)
+    if len(viewer_key) == 0:
+        return shortfalls
+    leaf_index = np.concatenate([np.arange(length) for length in lengths])
+    seal_id = np.repeat([one.seal_id for one in run], lengths)
+    order = np.argsort(viewer_key, kind="stable")
+    rows = viewer_epoch_rows(viewer_key[order], weight[order], seal_id[order], leaf_index[order], increase[order])
+    await copy_rows(connection, "viewer_epochs", _COLUMNS, rows)
+    return shortfalls
+
+
+def _rates(run: Sequence[Numbered], lengths: Sequence[int]) -> NDArray[np.int64]:
+    """Base units per centi of each leaf."""
+    policies = {one.sealed.policy for one in run}
+    rates = {policy: decode_policy(policy).base_units_per_centi for policy in policies}
+    return np.repeat(np.array([rates[one.sealed.policy] for one in run], np.int64), lengths)
+
+
+async def _applied_before(connection: Any, keys: KeyRing, epoch: EpochKey) -> list[Leaves]:
+    """The revisions of an epoch that sealed_epochs has."""
+    found = []
+    for row in await connection.fetch(sql("revisions_before"), *epoch):
+        body, rate = decode_body(row["body"]), decode_policy(row["canonical"]).base_units_per_centi
+        viewer_key = await keys.keys(connection, body.identities)
+        found.append(Leaves(viewer_key, amounts_base_units(viewer_key, body.counts.weight_centi, rate)))
+    return found
+
+
+async def _note_shortfalls(connection: Any, one: Numbered, shortfalls: Sequence[tuple[int, int]]) -> None:
+    header, total = one.sealed.header, sum(amount for _, amount in shortfalls)
     logger.error(
         "revision %d of %s at %d would lower %d allocations by %d base units; what was allocated stays",
         header.revision,
@@ -61,7 +129,7 @@ async def _note_shortfalls(
         len(shortfalls),
         total,
     )
-    await connection.executemany(sql("insert_shortfall"), [(key, seal_id, amount) for key, amount in shortfalls])
+    await connection.executemany(sql("insert_shortfall"), [(key, one.seal_id, amount) for key, amount in shortfalls])
     subject = f"{header.channel}|{header.epoch_start_s}|{header.revision}"
     detail = {"viewers": len(shortfalls), "shortfall_base_units": str(total)}
     await raise_alarm(connection, "allocation_shortfall", subject, detail)

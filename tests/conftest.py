@@ -21,6 +21,7 @@ import pytest
 
 from infra.kafka import DevKafka, KafkaUnavailable
 from infra.postgres import EmbeddedPostgres, PostgresError
+from projections import schema
 
 PROJECT = Path(__file__).parent.parent
 _NO_KAFKA = "NOT TESTED ON KAFKA: "
@@ -98,6 +99,21 @@ def pg_server(run_dir: Path) -> Iterator[str]:
 def pg_template() -> str:
     """Name of the database that pg_dsn clones. A folder's conftest may override it with one that it has migrated."""
     return "template1"
+
+
+@pytest.fixture(scope="session")
+def migrated_template(pg_server: str, worker_id: str) -> str:
+    """A database with all migrations of the projections, for folders whose tests want each a clone of it."""
+    name = f"migrated_{worker_id}_{os.getpid()}"
+
+    async def make() -> None:
+        await _execute(pg_server, f"create database {name}")
+        connection = await asyncpg.connect(database_dsn(pg_server, name))
+        await schema.migrate(connection)
+        await connection.close()
+
+    _in_thread(make)
+    return name
 
 
 @pytest.fixture

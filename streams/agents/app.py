@@ -1,12 +1,13 @@
 """Composes one Faust worker: app, topics, agent, table, pages, timers. `create_app` makes it, `run_worker` runs it.
 
-Nothing is global and nothing connects before the worker starts. Comes in: chat.events. Goes out: epoch.sealed, dead.
+Nothing is global and nothing connects before the worker starts. Comes in: chat.events. Goes out: epoch.sealed, dead,
+through the log port; Faust's own producer writes nothing but the live views' changelog.
 """
 
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final, NoReturn, cast
 
 import faust
@@ -16,20 +17,19 @@ from yarl import URL
 
 from schemas.errors import TwzrdError
 from schemas.policy import PolicySchedule
-from streams.agents.consumer import LowWaterTransport
+from streams.agents.consumer import BATCH_RECORDS, Batches, LowWaterTransport
 from streams.agents.pages import add_pages
 from streams.agents.seal_agent import add_seal_agent
 from streams.agents.settings import NO_FAULTS, Faults, WorkerSettings
 from streams.agents.shards import Shards
 from streams.agents.stopping import BoundedWorker
 from streams.agents.views import CHANGELOG, TABLE, LiveTable, LiveViews
-from streams.core.outputs import Output, ResealRequest
 from streams.core.resume import Resume
 from streams.core.shard import Shard
 from streams.log.kafka import KafkaLog
-from streams.log.port import CHAT_EVENTS, DEAD, EPOCH_SEALED, LogError
-from streams.runner.reseal import ArchiveReader
-from streams.runner.reseal import answer as answer_reseal
+from streams.log.port import CHAT_EVENTS, LogError
+from streams.runner.opening import open_when_there
+from streams.runner.reseal import ArchiveReader, answering
 from streams.runner.resealer import Resealer
 
 TICK_S: Final = 1.0
@@ -38,15 +38,16 @@ _log = logging.getLogger(__name__)
 
 
 class WorkerApp(faust.App):
-    """A faust.App that opens the log before its consumer starts and closes it after all has stopped."""
+    """A faust.App that opens the log (waiting for one that is away) before its consumer starts, and closes it after all
+    has stopped."""
 
     shards: Shards
     views: LiveViews
     log_port: KafkaLog
 
     async def on_start(self) -> None:
-        await self.log_port.open()
-        await super().on_start()
+        if await open_when_there(self.log_port, lambda: bool(self.should_stop), self.sleep):
+            await super().on_start()
 
     async def on_shutdown(self) -> None:
         await super().on_shutdown()
@@ -89,24 +90,9 @@ def create_app(
     kafka = settings.kafka
     app = WorkerApp(**_faust_settings(settings))
     app.log_port = KafkaLog(kafka)
-    topics = {
-        stream: app.topic(
-            kafka.topic(stream),
-            key_type=bytes,
-            value_type=bytes,
-            key_serializer="raw",
-            value_serializer="raw",
-            partitions=kafka.partition_count(stream),
-        )
-        for stream in (CHAT_EVENTS, EPOCH_SEALED, DEAD)
-    }
-
-    async def send(stream: str, partition: int, key: bytes, value: bytes) -> Awaitable[Any]:
-        future: Awaitable[Any] = await topics[stream].send(key=key, value=value, partition=partition)
-        return future
-
-    async def answer(shard: Shard, request: ResealRequest) -> Output | None:
-        return await answer_reseal(app.log_port, shard, shard.partition, request, archive)
+    topic = app.topic(
+        kafka.topic(CHAT_EVENTS), schema=Batches(key_type=bytes, key_serializer="raw"), partitions=kafka.partitions
+    )
 
     def make_shard(partition: int, start: int, resume: Resume) -> Shard:
         return Shard(schedule, pepper, start, resume, partition=partition)
@@ -115,8 +101,7 @@ def create_app(
         app.log_port,
         make_shard,
         schedule.epoch_length_s,
-        send,
-        answer,
+        answering(app.log_port, archive),
         app.add_future,
         topic=kafka.topic(CHAT_EVENTS),
         guard=faults.guard,
@@ -132,7 +117,7 @@ def create_app(
     )
     app.views = LiveViews(table, app.shards)
     reader = ConsumerReader(app, kafka.topic(CHAT_EVENTS))
-    add_seal_agent(app, topics[CHAT_EVENTS], app.shards, acknowledge=not faults.low_water)
+    add_seal_agent(app, topic, app.shards, acknowledge=not faults.low_water)
     add_pages(app, app.shards, app.views)
     _add_timers(app, reader, heal=faults.guard)
     if settings.ask_reseals:
@@ -187,10 +172,10 @@ def _faust_settings(settings: WorkerSettings) -> dict[str, Any]:
         "consumer_group_instance_id": settings.group_instance_id,
         **_identity(settings),
         "producer_acks": -1,
-        "producer_max_request_size": 8 * 1024 * 1024 - 64 * 1024,
         "producer_request_timeout": kafka.delivery_timeout_ms / 1000,
         "stream_wait_empty": False,
-        "stream_buffer_maxsize": settings.buffer_records,
+        # Faust counts messages, and a message of chat.events is a batch.
+        "stream_buffer_maxsize": settings.buffer_records // BATCH_RECORDS,
         "table_standby_replicas": 0,
         "topic_partitions": kafka.partitions,
         "topic_replication_factor": kafka.replication_factor,

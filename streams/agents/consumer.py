@@ -1,7 +1,9 @@
-"""The one place that reaches into Faust: what its Kafka consumer commits, where it starts, and what it re-reads.
+"""The one place that reaches into Faust: what its Kafka consumer commits, where it starts, what it re-reads, and how
+it hands records over.
 
-Stands between Kafka and the agent. Comes in: committed offsets and assignments. Goes out: commits of each shard's
-low-water mark. Four overrides of faust.transport.drivers.aiokafka.Consumer, each for one fact of Faust 0.15.3:
+Stands between Kafka and the agent. Comes in: committed offsets, assignments, records. Goes out: commits of each shard's
+low-water mark; records of chat.events in batches. Six overrides of faust.transport.drivers.aiokafka, each for one fact
+of Faust 0.15.3:
 
 - `_new_offset` makes Faust commit what was acknowledged to it; we commit the shard's low-water mark, so that all an
   open epoch or an unsent seal needs is read again after a crash. `_filter_tps_with_pending_acks` names the
@@ -11,10 +13,16 @@ low-water mark. Four overrides of faust.transport.drivers.aiokafka.Consumer, eac
 - `_read_offset` remembers what was read and drops what comes again. After the guard's seek that would drop just the
   records asked for, and records in between would be noted as gaps and passed for acknowledged (`_add_gap`). For
   chat.events it forgets; order is the guard's business (streams.agents.shards).
+- `getmany` makes a message of each record, and each message costs four tasks, a wait and two queues on its way to the
+  agent, as much as folding its 200 events. Here up to BATCH_RECORDS records of one partition travel as one message,
+  whose value is a tuple of (offset, value) and whose offset is the last one's. `Batches` is the topic's schema for it.
+- `_create_worker_consumer` lets a fetch stay with the broker for 1.5 s where nothing is to be read, and aiokafka has
+  one fetch at a time under way to a broker: a partition at its end would hold all others up. Here FETCH_WAIT_MS.
 """
 
+import logging
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, Protocol
 
 import faust
@@ -24,6 +32,15 @@ from faust.types import TP
 from schemas.errors import TwzrdError
 
 TESTED_FAUST: Final = "0.15.3"
+BATCH_RECORDS: Final = 64
+"""At most this many are folded before the event loop gets its turn; of 200 events each about 10 ms."""
+FETCH_WAIT_MS: Final = 100
+"""An idle worker asks each broker ten times a second; records that come meanwhile are answered at once."""
+
+_log = logging.getLogger(__name__)
+
+Batch = tuple[tuple[int, bytes], ...]
+"""Records of one partition as they lie in the log: offset and value of each."""
 
 
 class UntestedFaust(TwzrdError):
@@ -35,7 +52,7 @@ def require_tested(version: str) -> None:
     if version != TESTED_FAUST:
         raise UntestedFaust(
             f"faust-streaming {version} is installed, but streams/agents/consumer.py overrides inner parts of "
-            f"{TESTED_FAUST}; install that one, or compare the four overrides with the new source and run "
+            f"{TESTED_FAUST}; install that one, or compare the six overrides with the new source and run "
             "tests/integration/streams/agents"
         )
 
@@ -58,6 +75,15 @@ class Positions(Protocol):
         """Hold exactly these partitions; given each one's committed offset (0 where none), says where to read."""
 
 
+class Batches(faust.Schema[bytes, Batch]):
+    """The schema of a topic whose messages are batches of raw records: there is nothing to decode."""
+
+    def loads_value(self, app: Any, message: Any, **options: Any) -> Batch:
+        """The batch that LowWaterConsumer.getmany put there."""
+        batch: Batch = message.value
+        return batch
+
+
 class ForgetfulOffsets(defaultdict[TP, int | None]):
     """Faust's memory of what it read of each partition, without that of one topic."""
 
@@ -69,6 +95,15 @@ class ForgetfulOffsets(defaultdict[TP, int | None]):
         return None if tp.topic == self._topic else super().__getitem__(tp)
 
 
+class QuickFetches(driver.AIOKafkaConsumerThread):
+    """Faust's consumer thread, whose fetches do not wait long at the end of a partition."""
+
+    def _create_worker_consumer(self, transport: Any) -> Any:
+        consumer = super()._create_worker_consumer(transport)
+        consumer._fetch_max_wait_ms = FETCH_WAIT_MS  # read when it starts
+        return consumer
+
+
 class LowWaterConsumer(driver.Consumer):
     """Commits low-water marks; reads from where the shards stand."""
 
@@ -77,6 +112,47 @@ class LowWaterConsumer(driver.Consumer):
         self._positions = transport.positions
         self._low_water = transport.low_water
         self._read_offset = ForgetfulOffsets(self._positions.topic)
+        # Faust's own commits (a test's fault) go by messages, so there each record is one.
+        self._batch_records = BATCH_RECORDS if self._low_water else 1
+
+    def _new_consumer_thread(self) -> QuickFetches:
+        return QuickFetches(self, loop=self.loop, beacon=self.beacon)
+
+    async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Any]]:
+        """Messages of one fetch, partition by partition; those of chat.events are batches."""
+        fetched, active = await self._wait_next_records(timeout)
+        if fetched is None or self.should_stop:
+            return
+        if not self.flow_active:
+            await self._go_back()
+            return
+        generation = self.app.consumer_generation_id
+        for tp, message in self._messages(fetched, active):
+            # Each message awaits its way to the agent; a rebalance may come meanwhile.
+            if not self.flow_active or self.app.consumer_generation_id != generation:
+                return
+            yield tp, message
+
+    async def _go_back(self) -> None:
+        """What was fetched while the flow stopped is dropped, so read it again. The guard would notice later."""
+        try:
+            await self.perform_seek()
+        except Exception as error:  # noqa: BLE001 (as Faust does; the guard seeks again)
+            _log.warning("could not seek while records do not flow: %r", error)
+
+    def _messages(self, fetched: Mapping[TP, Sequence[Any]], active: Any) -> Iterator[tuple[TP, Any]]:
+        for tp, records in fetched.items():
+            if active is not None and tp not in active and tp not in self._buffered_partitions:
+                continue
+            self.app.monitor.track_tp_end_offset(tp, self.highwater(tp))
+            if tp.topic != self._positions.topic:
+                yield from ((tp, self._to_message(tp, record)) for record in records)
+                continue
+            for first in range(0, len(records), self._batch_records):
+                batch = records[first : first + self._batch_records]
+                message: Any = self._to_message(tp, batch[-1])
+                message.value = tuple((record.offset, record.value or b"") for record in batch)
+                yield tp, message
 
     def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterator[TP]:
         if not self._low_water:

@@ -15,10 +15,6 @@ class WorkerCounters:
     """Exceptions caught in the agent; each makes its shard fold again from the low-water mark."""
     skipped_records_total: int = 0
     """Records that raised each time they were folded: dead letters, stepped over."""
-    outbox_full_total: int = 0
-    """Times the agent waited for the broker to take outputs."""
-    output_retries_total: int = 0
-    reseals_answered_total: int = 0
     live_writes_total: int = 0
     live_deferred_total: int = 0
     """Live views not written in their turn because the tick's bound was reached."""

@@ -1,16 +1,12 @@
-"""The agent over chat.events: takes records as Faust delivers them and offers them to the shards, which guard.
+"""The agent over chat.events: takes batches of records as they were fetched and offers them to the shards, which guard.
 
-Comes in: events of all partitions this worker holds. Goes out: whatever the shards make of them (streams.agents.shards,
-streams.agents.outbox). Nothing is acknowledged to Faust: commits are low-water marks (streams.agents.consumer).
+Comes in: batches of all partitions this worker holds (streams.agents.consumer). Goes out: whatever the shards make of
+them (streams.agents.shards, streams.runner.outbox). Nothing is acknowledged to Faust: commits are low-water marks.
 """
 
-from typing import Any, Final
+from typing import Any
 
 from streams.agents.shards import Shards
-
-BATCH_RECORDS: Final = 64
-"""At most this many are folded before the event loop gets its turn; of 200 events each about 20 ms."""
-WITHIN_S: Final = 0.05
 
 
 def add_seal_agent(app: Any, topic: Any, shards: Shards, *, acknowledge: bool = False) -> None:
@@ -18,12 +14,11 @@ def add_seal_agent(app: Any, topic: Any, shards: Shards, *, acknowledge: bool = 
 
     @app.agent(topic, name="seal")  # type: ignore[untyped-decorator]
     async def seal(stream: Any) -> None:
-        async for events in stream.noack_take(BATCH_RECORDS, within=WITHIN_S):
-            for event in events:
-                message = event.message
-                shards.offer(message.partition, message.offset, message.value)
-            for partition in {event.message.partition for event in events}:
-                await shards.room(partition)
+        stream = stream.noack()
+        async for event in stream.events():
+            partition = event.message.partition
+            for offset, value in event.value:
+                shards.offer(partition, offset, value)
+            await shards.room(partition)
             if acknowledge:
-                for event in events:
-                    await stream.ack(event)
+                await stream.ack(event)

@@ -31,7 +31,7 @@ class WorkerSettings:
     commit_interval_s: float = 1.0
     max_poll_records: int = 1000
     buffer_records: int = 4096
-    """Records of chat.events that wait in memory between the consumer and the agent."""
+    """Records of chat.events that wait in memory between the consumer and the agent, at most (at least 64)."""
     ask_reseals: bool = True
     """Run the horizon's timer for this worker's partitions: late events become the next revision."""
     log_level: str = "WARNING"

@@ -14,13 +14,14 @@ from typing import Final, Protocol
 from schemas.dead import dead_letter
 from schemas.dead import encode as encode_dead
 from streams.agents.counters import WorkerCounters
-from streams.agents.outbox import Answer, Outbox, Send
 from streams.core.outputs import Output
 from streams.core.resume import Resume
 from streams.core.shard import Shard
 from streams.log.port import CHAT_EVENTS, DEAD, Log
 from streams.runner.driver import load_resume
 from streams.runner.metrics import RunnerMetrics
+from streams.runner.outbox import Outbox
+from streams.runner.reseal import Answer
 
 TRIES: Final = 2
 """A record that raises this often, each time after a fresh fold, becomes a dead letter and is stepped over."""
@@ -80,7 +81,6 @@ class Shards:
         log: Log,
         make_shard: MakeShard,
         epoch_length_s: int,
-        send: Send,
         answer: Answer,
         spawn: Callable[[Awaitable[None]], "asyncio.Future[None]"],
         *,
@@ -94,7 +94,6 @@ class Shards:
         self._log = log
         self._make_shard = make_shard
         self._epoch_length_s = epoch_length_s
-        self._send = send
         self._answer = answer
         self._spawn = spawn
         self._guard = guard
@@ -146,7 +145,7 @@ class Shards:
         resume = await load_resume(self._log, partition, start, self._epoch_length_s)
         self._drop(partition)
         shard = self._make_shard(partition, start, resume)
-        outbox = Outbox(shard, self._send, self._answer, self.counters, self.metrics)
+        outbox = Outbox(shard, self._log.append, self._answer, self.metrics)
         sender = self._spawn(outbox.run())
         self._held[partition] = Held(shard, outbox, sender, start, start, raised=raised or {})
         self.metrics.started(shard)
@@ -212,7 +211,7 @@ class Shards:
     async def room(self, partition: int) -> None:
         """Return when the partition's outbox takes more."""
         held = self._held.get(partition)
-        if held is not None and held.outbox.full:
+        if held is not None:
             await held.outbox.room()
 
     # -- healing -------------------------------------------------------------------------------------------------

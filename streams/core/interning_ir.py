@@ -42,24 +42,7 @@ pick{n}:
   switch i8 %h{n}, label %bad [i8 -39, label %u8_{n}
                                i8 -38, label %u16_{n}
                                i8 -37, label %u32_{n}]
-u8_{n}:
-  %l{n}_8 = load i8, ptr %l{n}_at, align 1
-  %u8_{n}_bytes = zext i8 %l{n}_8 to i64
-  %u8_{n}_shortest = icmp ugt i64 %u8_{n}_bytes, 31
-  br i1 %u8_{n}_shortest, label %sized{n}, label %bad
-u16_{n}:
-  %l{n}_16 = load i16, ptr %l{n}_at, align 1
-  %l{n}_16_turned = call i16 @llvm.bswap.i16(i16 %l{n}_16)
-  %u16_{n}_bytes = zext i16 %l{n}_16_turned to i64
-  %u16_{n}_shortest = icmp ugt i64 %u16_{n}_bytes, 255
-  br i1 %u16_{n}_shortest, label %sized{n}, label %bad
-u32_{n}:
-  %l{n}_32 = load i32, ptr %l{n}_at, align 1
-  %l{n}_32_turned = call i32 @llvm.bswap.i32(i32 %l{n}_32)
-  %u32_{n}_bytes = zext i32 %l{n}_32_turned to i64
-  %u32_{n}_shortest = icmp ugt i64 %u32_{n}_bytes, 65535
-  br i1 %u32_{n}_shortest, label %sized{n}, label %bad
-sized{n}:
+{widths}sized{n}:
   %head{n} = phi i64 [1, %short{n}], [2, %u8_{n}], [3, %u16_{n}], [5, %u32_{n}]
   %text{n} = phi i64 [%short{n}_bytes, %short{n}], [%u8_{n}_bytes, %u8_{n}],
                      [%u16_{n}_bytes, %u16_{n}], [%u32_{n}_bytes, %u32_{n}]
@@ -69,6 +52,25 @@ sized{n}:
   br i1 %fits{n}, label %{then}, label %bad
 """
 """One msgpack string at offset %s<n>, in the shortest of its four forms. Ends at %e<n>."""
+
+_WIDTH: Final = """u{bits}_{n}:
+  %l{n}_{bits} = load i{bits}, ptr %l{n}_at, align 1
+  {turned}
+  %u{bits}_{n}_bytes = zext i{bits} %l{n}_{bits}_turned to i64
+  %u{bits}_{n}_shortest = icmp ugt i64 %u{bits}_{n}_bytes, {shorter}
+  br i1 %u{bits}_{n}_shortest, label %sized{n}, label %bad
+"""
+"""A length of so many bits, which the next shorter form could not say."""
+
+
+def _string(n: int, then: str) -> str:
+    widths = ""
+    for bits, shorter in ((8, 31), (16, 255), (32, 65_535)):
+        loaded = f"%l{n}_{bits}"
+        swap = f"call i{bits} @llvm.bswap.i{bits}(i{bits} {loaded})" if bits > 8 else f"add i8 {loaded}, 0"
+        widths += _WIDTH.format(n=n, bits=bits, shorter=shorter, turned=f"{loaded}_turned = {swap}")
+    return _STRING.format(n=n, then=then, widths=widths)
+
 
 TEXT: Final = (
     """
@@ -109,13 +111,13 @@ array_head:
   %s1 = add i64 %p, 1
   br i1 %is_pair, label %string1, label %bad
 """
-    + _STRING.format(n=1, then="string1_done")
+    + _string(1, "string1_done")
     + """
 string1_done:
   %s2 = add i64 %e1, 0
   br label %string2
 """
-    + _STRING.format(n=2, then="sized")
+    + _string(2, "sized")
     + """
 sized:
   %size = sub i64 %e2, %p

@@ -16,6 +16,10 @@ class LogError(TwzrdError):
     """The log refused or cannot be reached; the message says which and what to do."""
 
 
+class LogAway(LogError):
+    """The log does not answer; the same may be asked again when it is back."""
+
+
 class Fenced(LogError):
     """Another worker took the partition over; nothing of this transaction was written."""
 
@@ -42,8 +46,8 @@ class Log(Protocol):
     """What every adapter does; tests/conformance/streams/log holds them to it."""
 
     async def open(self) -> None:
-        """Connect and create missing streams. Raises LogError naming the server when it cannot be reached or when
-        the partition count differs from the settings'."""
+        """Connect and create missing streams. Raises LogError naming the server when it cannot be reached (Kafka:
+        LogAway, and open may be called again) or when the partition count differs from the settings'."""
 
     async def close(self) -> None:
         """Flush and let go of connections; safe to call twice."""
@@ -124,6 +128,7 @@ __all__ = [
     "Lease",
     "LeasingLog",
     "Log",
+    "LogAway",
     "LogError",
     "LogRecord",
     "Transaction",

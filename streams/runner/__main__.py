@@ -7,6 +7,7 @@ import contextlib
 import logging
 import signal
 from collections.abc import Coroutine
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,9 @@ from schemas.policy import DEFAULT_POLICY, PolicySchedule, decode_policy
 from streams.core.hashing import enable_fast
 from streams.log.kafka import KafkaLog, KafkaSettings
 from streams.log.postgres import PostgresLog
+from streams.runner.backoff import pause
 from streams.runner.kafka import DirectSettings, run_direct
+from streams.runner.opening import open_when_there
 from streams.runner.postgres import run_postgres
 
 
@@ -55,9 +58,11 @@ async def _work(given: argparse.Namespace) -> None:
             session_timeout_ms=given.session_timeout_ms, group_instance_id=given.worker if given.static_member else None
         )
         work = run_direct(log, schedule, pepper, settings=direct, stop=stop)
-    await log.open()
     try:
-        await work
+        if await open_when_there(log, stop.is_set, partial(pause, stop)):
+            await work
+        else:
+            work.close()
     finally:
         await log.close()
 

@@ -28,7 +28,7 @@ from streams.runner.driver import PositionLost, load_resume
 from streams.runner.guard import Guard, Held
 from streams.runner.metrics import RunnerMetrics
 from streams.runner.outbox import Outbox
-from streams.runner.reseal import ArchiveReader
+from streams.runner.reseal import ArchiveReader, answering
 
 SLICE_RECORDS: Final = 50
 """Records folded before the fetcher, the heartbeat and the outboxes get their turn."""
@@ -52,6 +52,9 @@ class DirectSettings:
     poll_wait_ms: int = 500
     fetch_partition_bytes: int = 4 << 20
     fetch_bytes: int = 16 << 20
+    fetch_wait_ms: int = 100
+    """How long a fetch may stay with the broker where nothing is to be read. aiokafka has one fetch at a time under way
+    to a broker, so a partition at its end holds the others up that long."""
     commit_interval_s: float = 1.0
 
 
@@ -72,7 +75,7 @@ class DirectRunner(ConsumerRebalanceListener):  # type: ignore[misc]
         self._schedule = schedule
         self._pepper = pepper
         self._settings = settings
-        self._archive = archive
+        self._answer = answering(log, archive)
         self._metrics = metrics
         self._topic = log.settings.topic(CHAT_EVENTS)
         self._held: dict[int, Held] = {}
@@ -93,6 +96,7 @@ class DirectRunner(ConsumerRebalanceListener):  # type: ignore[misc]
             max_poll_records=settings.max_poll_records,
             max_partition_fetch_bytes=settings.fetch_partition_bytes,
             fetch_max_bytes=settings.fetch_bytes,
+            fetch_max_wait_ms=settings.fetch_wait_ms,
         )
         self._guard = Guard(log, self._consumer, self._is_fed, metrics)
 
@@ -118,6 +122,7 @@ class DirectRunner(ConsumerRebalanceListener):  # type: ignore[misc]
     def _drop(self, partition: int) -> None:
         held = self._held.pop(partition)
         held.writing.cancel()
+        held.outbox.release()
         self._metrics.stopped(partition)
 
     async def _start(self, partition: int) -> None:
@@ -139,7 +144,7 @@ class DirectRunner(ConsumerRebalanceListener):  # type: ignore[misc]
             if held is not None:
                 self._drop(partition)
             shard = Shard(self._schedule, self._pepper, start, resume, partition=partition)
-            held = Held(shard, Outbox(self._log, shard, self._archive, self._metrics), start)
+            held = Held(shard, Outbox(shard, self._log.append, self._answer, self._metrics), start)
             self._held[partition] = held
             self._metrics.started(shard)
         else:

@@ -37,6 +37,10 @@ class RunnerCounters:
 
     transactions_total: int = 0
     outputs_total: int = 0
+    outbox_full_total: int = 0
+    """Times the engine waited for the log to take outputs (Kafka)."""
+    reseals_answered_total: int = 0
+    """By an outbox (Kafka)."""
     shards_started_total: int = 0
     fenced_total: int = 0
     log_lost_total: int = 0

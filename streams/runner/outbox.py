@@ -2,23 +2,24 @@
 
 In: what Shard.feed gave. Out: appends to `epoch.sealed` and `dead`. What is durable is always a prefix of what was put
 in: the next append starts only when the last one is acknowledged. A later seal without an earlier one would make the
-next owner believe that the earlier one had been written.
+next owner believe that the earlier one had been written. A repeated output has the same bytes, so readers take it once.
+Used by both engines on Kafka: streams.runner.kafka and streams.agents.
 """
 
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 from schemas.streams import DEAD, EPOCH_SEALED
 from streams.core.outputs import Output, ResealRequest
-from streams.core.shard import Outputs, Shard
-from streams.log.port import Append, Log, LogError
+from streams.core.shard import Shard
+from streams.log.port import Append, LogError
 from streams.runner.backoff import Backoff
 from streams.runner.driver import size_bytes, to_appends
 from streams.runner.metrics import RunnerMetrics
-from streams.runner.reseal import ArchiveReader, answer
+from streams.runner.reseal import Answer
 
 MAX_OUTPUTS: Final = 1000
 MAX_BYTES: Final = 32 << 20
@@ -28,17 +29,23 @@ APPEND_BYTES: Final = 4 << 20
 
 _log = logging.getLogger(__name__)
 
+Send = Callable[[str, Sequence[Append]], Awaitable[object]]
+"""Append these records to that stream: all of them are durable when it is done; after a LogError a prefix of each
+partition's records may be there. `Log.append` is one."""
+
 
 class Outbox:
     """FIFO of one shard. One task runs `run` until it is cancelled."""
 
-    def __init__(self, log: Log, shard: Shard, archive: ArchiveReader | None, metrics: RunnerMetrics) -> None:
-        self._log = log
+    def __init__(self, shard: Shard, send: Send, answer: Answer, metrics: RunnerMetrics) -> None:
+        """answer: makes the output that a reseal request asks for."""
         self._shard = shard
-        self._archive = archive
-        self._metrics = metrics
+        self._send = send
+        self._answer = answer
+        self._counters = metrics.counters
         self._waiting: deque[Output | ResealRequest] = deque()
         self._bytes = 0
+        self._given_up = False
         self._filled = asyncio.Event()
         self._room = asyncio.Event()
         self._room.set()
@@ -46,7 +53,15 @@ class Outbox:
         self._empty.set()
         self._never = asyncio.Event()
 
-    def put(self, outputs: Outputs) -> None:
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    @property
+    def full(self) -> bool:
+        """The engine must wait."""
+        return not self._room.is_set()
+
+    def put(self, outputs: Sequence[Output | ResealRequest]) -> None:
         """Queue what feed() gave; then the caller awaits room()."""
         if not outputs:
             return
@@ -57,25 +72,35 @@ class Outbox:
 
     async def room(self) -> None:
         """Return when less than the bounds waits."""
-        await self._room.wait()
+        if self.full:
+            self._counters.outbox_full_total += 1
+            await self._room.wait()
 
     async def empty(self) -> None:
         """Return when all is durable."""
         await self._empty.wait()
 
+    def release(self) -> None:
+        """The shard was given up, and `run` cancelled: nobody needs to wait for room any more, and nothing that is
+        under way is acknowledged. What was written is written; the next owner writes it again."""
+        self._given_up = True
+        self._waiting.clear()
+        self._bytes = 0
+        self._measure()
+
     async def run(self) -> None:
         """Write for ever; a lost log is tried again. Raises SchemaError where `epoch.sealed` cannot be understood."""
         backoff = Backoff()
-        while True:
+        while not self._given_up:
             await self._filled.wait()
             try:
                 head = self._waiting[0]
                 if isinstance(head, ResealRequest):
-                    await self._answer(head)
+                    await self._make_answer(head)
                 else:
                     await self._write(self._run_of_outputs())
             except LogError as error:
-                self._metrics.counters.log_lost_total += 1
+                self._counters.log_lost_total += 1
                 _log.warning(
                     "partition %d: %d outputs could not be written: %s; they are kept and written again",
                     self._shard.partition,
@@ -86,9 +111,12 @@ class Outbox:
             else:
                 backoff.reset()
 
-    async def _answer(self, request: ResealRequest) -> None:
+    async def _make_answer(self, request: ResealRequest) -> None:
         """All that came before the request is durable: it has become the head."""
-        made = await answer(self._log, self._shard, self._shard.partition, request, self._archive)
+        made = await self._answer(self._shard, request)
+        if self._given_up:
+            return
+        self._counters.reseals_answered_total += 1
         if made is None:
             self._done(1)
         else:
@@ -114,10 +142,12 @@ class Outbox:
                 if output.stream == stream:
                     appends += to_appends(output, self._shard.partition)
             if appends:
-                await self._log.append(stream, appends)
+                await self._send(stream, appends)
+        if self._given_up:
+            return
         for output in run:
             self._shard.acknowledged(output.ordinal)
-        self._metrics.counters.outputs_total += len(run)
+        self._counters.outputs_total += len(run)
         self._done(len(run))
 
     def _done(self, count: int) -> None:

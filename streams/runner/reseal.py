@@ -6,7 +6,7 @@ records come from the log, and from the archive where the log no longer has them
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Final
 
 from schemas.errors import SchemaError
@@ -25,6 +25,18 @@ BATCH_BYTES: Final = 4 << 20
 ArchiveReader = Callable[[str, int, int], Iterator[tuple[int, int, bytes]]]
 """(channel, from_ms, to_ms) -> (partition, offset, value) of the channel's records that speak of any moment in
 [from_ms, to_ms), in order of partition and offset. `partial(streams.log.archive.read_archive, root)` is one."""
+
+Answer = Callable[[Shard, ResealRequest], Awaitable[Output | None]]
+"""`answer` for the shards of one log."""
+
+
+def answering(log: Log, archive: ArchiveReader | None) -> Answer:
+    """How the shards of this log have their reseal requests answered."""
+
+    async def answer_one(shard: Shard, request: ResealRequest) -> Output | None:
+        return await answer(log, shard, shard.partition, request, archive)
+
+    return answer_one
 
 
 async def answer(

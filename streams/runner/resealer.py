@@ -21,13 +21,14 @@ from schemas.sealed import Late, Seal, decode_record
 from streams.core.outputs import RESEAL
 from streams.log.port import CHAT_EVENTS, EPOCH_SEALED, Append, Log, LogError
 from streams.runner.backoff import Backoff, pause
+from streams.runner.driver import read_through
 
 GROUP: Final = "resealer"
 SOURCE: Final = "resealer"
 MAX_ANSWERED: Final = 100_000
 """Epochs whose last reseal is remembered, so that a notice delivered twice is known; the oldest is forgotten first."""
-READ_RECORDS: Final = 2000
-CHECK_INTERVAL_S: Final = 1.0
+CHECK_INTERVAL_S: Final = 5.0
+"""Between two looks at what was said; the horizon is hours."""
 
 _log = logging.getLogger(__name__)
 
@@ -174,7 +175,9 @@ class Resealer:
             stored = await self._log.committed(self._group, EPOCH_SEALED, partition)
             notices = LateNotices(self._schedule, stored or 0)
             self._committed[partition] = notices.next
-        while batch := await self._log.read(EPOCH_SEALED, partition, notices.next, max_records=READ_RECORDS):
+        # Not beyond the end as it is now: behind a worker that catches up, a look would go on as long as the worker.
+        first, end = await self._log.span(EPOCH_SEALED, partition)
+        async for batch in read_through(self._log, EPOCH_SEALED, partition, max(first, notices.next), end):
             for record in batch:
                 notices.feed(record.offset, record.value, record.time_ms)
         self._notices[partition] = notices  # only now: what waits is known only when all was read

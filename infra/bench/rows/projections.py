@@ -22,7 +22,7 @@ def measure(bench: Bench) -> list[Line]:
         seal_into(bench, asyncio.run(servers.fresh_database(dsn, "sealed")), records)
         for number in range(bench.rounds):
             copy = asyncio.run(servers.fresh_database(dsn, f"round{number}", "sealed"))
-            runs.append(run(module("infra.bench.work.project", copy)))
+            runs.append(run(module("infra.bench.work.project", copy, bench.native)))
     if len({one.value("participants") for one in runs}) != 1:
         raise ContenderFailed(f"rounds differ: {[one.output for one in runs]}")
     rates = sorted(one.value("participants") / one.value("taken_s") for one in runs)

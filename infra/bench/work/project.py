@@ -1,8 +1,10 @@
-"""Project everything that epoch.sealed of one database holds: DSN. The clock runs over the catching up of all."""
+"""Project everything that epoch.sealed of one database holds: DSN NATIVE_CODE_FOLDER. The clock runs over the catching
+up of all."""
 
 import asyncio
 import sys
 import time
+from pathlib import Path
 
 import asyncpg
 from prometheus_client import CollectorRegistry
@@ -12,14 +14,18 @@ from infra.projecting import all_projections
 from infra.settings import Settings
 from projections.metrics import ProjectionMetrics
 from projections.runner import ProjectionRunner, connector
+from streams.core import hashing
 from streams.log.port import EPOCH_SEALED
 from streams.log.postgres import PostgresLog
+from streams.replay.heap import keep_heap
 
 PARTITIONS = 8
 
 
-async def main(dsn: str) -> None:
+async def main(dsn: str, native: Path) -> None:
     """Both projections of seals at once, as `twzrd project` runs them."""
+    hashing.enable_fast(native)
+    keep_heap()
     await databases.migrate(dsn)
     log = PostgresLog(dsn, partitions=PARTITIONS)
     await log.open()
@@ -36,4 +42,4 @@ async def main(dsn: str) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1]))
+    asyncio.run(main(sys.argv[1], Path(sys.argv[2])))

@@ -29,7 +29,8 @@ class KafkaLog:
         self._positions: Positions | None = None
 
     async def open(self) -> None:
-        """Create missing topics, check those there, connect. LogError names the server."""
+        """Create missing topics, check those there, connect. LogError names the server; after LogAway it
+        may be called again."""
         self.remarks = await ensure_topics(self.settings)
         self._writer, self._readers = Writer(self.settings), ReaderPool(self.settings)
         self._positions = Positions(self.settings)

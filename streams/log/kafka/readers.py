@@ -14,7 +14,7 @@ from aiokafka.errors import KafkaError
 
 from streams.log.kafka.stopping import stop_consumer
 from streams.log.kafka.topics import KafkaSettings, describe
-from streams.log.port import LogError, LogRecord
+from streams.log.port import LogAway, LogError, LogRecord
 
 FETCH_MAX_WAIT_MS: Final = 250
 """How long a fetch at the end of a partition stays with the broker; a seek backwards may have to wait for it."""
@@ -141,7 +141,7 @@ class ReaderPool:
         try:
             await self._offsets()
         except (KafkaError, OSError, TimeoutError) as error:
-            raise LogError(
+            raise LogAway(
                 f"Kafka at {self._settings.servers} cannot be reached for reading: {describe(error)}; "
                 "start the broker or mend the servers setting"
             ) from error

@@ -16,7 +16,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from schemas.streams import CHAT_EVENTS, CONTROL, DEAD, EPOCH_SEALED, STREAMS
-from streams.log.port import LogError
+from streams.log.port import LogAway, LogError
 
 log = logging.getLogger(__name__)
 
@@ -106,7 +106,7 @@ _LOSES_RECORDS: Final = ("cleanup.policy", "retention.ms", "retention.bytes", "m
 async def ensure_topics(settings: KafkaSettings) -> list[str]:
     """Create missing topics and check those that are there. Returns remarks on configuration that differs.
 
-    Raises LogError where the cluster cannot be reached, refuses, or has another number of partitions.
+    Raises LogAway where the cluster cannot be reached, LogError where it refuses or has another number of partitions.
     """
     admin = AIOKafkaAdminClient(**settings.common())
     try:
@@ -116,7 +116,7 @@ async def ensure_topics(settings: KafkaSettings) -> list[str]:
             await _check_partitions(admin, settings)
             return await _remarks(admin, settings)
     except (KafkaError, OSError, TimeoutError) as error:
-        raise LogError(
+        raise LogAway(
             f"Kafka at {settings.servers} cannot be reached or did not answer: {describe(error)}; "
             "start the broker or mend the servers setting"
         ) from error

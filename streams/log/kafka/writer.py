@@ -17,7 +17,7 @@ from aiokafka.errors import KafkaError, ProducerClosed
 from schemas.streams import STREAMS
 from streams.log.kafka.topics import MAX_RECORD_BYTES, KafkaSettings, describe
 from streams.log.partitioner import partition_of
-from streams.log.port import Append, LogError
+from streams.log.port import Append, LogAway, LogError
 
 log = logging.getLogger(__name__)
 
@@ -138,7 +138,7 @@ class Writer:
                     await producer.partitions_for(settings.topic(stream))
         except (KafkaError, OSError, TimeoutError) as error:
             await _end(producer)
-            raise LogError(
+            raise LogAway(
                 f"Kafka at {settings.servers} cannot be reached for writing: {describe(error)}; "
                 "start the broker or mend the servers setting"
             ) from error

@@ -1,27 +1,21 @@
 """A database with seals that the projections wrote, and the API served on a real socket over it."""
 
-import asyncio
-import os
 from collections.abc import AsyncIterator, Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import aiohttp
-import asyncpg
 import pytest
 from prometheus_client import CollectorRegistry
 
 from claim_api.config import ApiConfig
 from claim_api.server import running
-from projections import schema
 from projections.metrics import ProjectionMetrics
 from projections.names import NamesProjection
 from projections.runner import ProjectionRunner, connector
 from projections.sealed import SealedProjection
 from schemas.sealed import Closed, Late, SealedEpoch
-from tests.conftest import database_dsn
 from tests.hours import PEPPER
 from tests.seals import SaidLog
 
@@ -30,21 +24,9 @@ AUTHORIZED = {"Authorization": f"Bearer {OPERATOR_KEY}"}
 
 
 @pytest.fixture(scope="session")
-def pg_template(pg_server: str, worker_id: str) -> str:
-    """A database with all migrations, cloned for each test."""
-    name = f"claim_api_{worker_id}_{os.getpid()}"
-
-    async def make() -> None:
-        admin = await asyncpg.connect(pg_server)
-        await admin.execute(f"create database {name}")
-        await admin.close()
-        connection = await asyncpg.connect(database_dsn(pg_server, name))
-        await schema.migrate(connection)
-        await connection.close()
-
-    with ThreadPoolExecutor(1) as pool:
-        pool.submit(lambda: asyncio.run(make())).result()
-    return name
+def pg_template(migrated_template: str) -> str:
+    """Each test's database is migrated."""
+    return migrated_template
 
 
 class World:

@@ -43,6 +43,23 @@ async def test_a_viewer_keeps_every_login_with_its_time_in_whatever_order_seals_
     assert await db.fetchval("select identity from user_mapping where login = 'anna'") == "twitch:id:1"
 
 
+async def test_one_step_takes_a_viewer_under_several_logins_and_several_viewers_under_one(
+    db: Any, log: SaidLog, catch_up: CatchUp
+) -> None:
+    hours = [["ann", "bob"], ["anna", "ann"], ["ann", "bob"]]
+    for hour, logins in enumerate(hours):
+        await log.say(seal_of(viewers(1, 2), logins=logins, epoch_start_s=T0_S + hour * HOUR_S))
+    await catch_up(NamesProjection())
+    rows = await db.fetch("select viewer_key, login, first_seen_ms from viewer_logins order by viewer_key, login")
+    first_ms = T0_S * 1000 + 1000
+    assert [tuple(row) for row in rows] == [
+        (1, "ann", first_ms),
+        (1, "anna", first_ms + HOUR_S * 1000),
+        (2, "ann", first_ms + HOUR_S * 1000),
+        (2, "bob", first_ms),
+    ]
+
+
 async def test_what_is_remembered_ends_with_the_session(db: Any, log: SaidLog, catch_up: CatchUp) -> None:
     names = NamesProjection()
     await log.say(seal_of(viewers(1, 2)))

@@ -7,9 +7,10 @@ import msgspec
 import numpy as np
 import pytest
 
-from projections import read, rulings
+from projections import read, rulings, viewer_index
 from projections.errors import ProjectionError
 from projections.metrics import ProjectionMetrics
+from projections.names import NamesProjection
 from projections.sealed import SealedProjection
 from schemas.policy import DEFAULT_POLICY
 from schemas.seal import LeafCounts
@@ -182,6 +183,52 @@ async def test_a_revision_adds_the_increase_only(
     assert [one.revision for one in await read.revisions(db, CHANNEL, T0_S)] == [0, 1, 2]
 
 
+@pytest.mark.parametrize("in_one_step", [True, False])
+async def test_a_revision_without_participants_takes_nothing_away_and_says_what_it_lacks(
+    db: Any, log: SaidLog, catch_up: CatchUp, sealed: SealedProjection, in_one_step: bool
+) -> None:
+    await log.say(seal_of(viewers(1, 2)))
+    if not in_one_step:
+        await catch_up(sealed)
+    await log.say(seal_of([], revision=1, closed_by="reseal"))
+    await catch_up(sealed)
+    short = await db.fetch("select viewer_key, shortfall_base_units from allocation_shortfalls order by viewer_key")
+    assert [(row[0], int(row[1]) // RATE) for row in short] == [(1, 101), (2, 101)]
+    assert await read.entitlement_base_units(db, "twitch:id:1") == 101 * RATE
+
+
+@pytest.mark.parametrize("run_leaves", [1, 4, 1_000_000])
+async def test_seals_written_in_one_run_keep_their_own_leaves_and_rates(
+    db: Any,
+    log: SaidLog,
+    catch_up: CatchUp,
+    sealed: SealedProjection,
+    monkeypatch: pytest.MonkeyPatch,
+    run_leaves: int,
+) -> None:
+    monkeypatch.setattr(viewer_index, "RUN_LEAVES", run_leaves)
+    dear = msgspec.structs.replace(DEFAULT_POLICY, base_units_per_centi=7)
+    await log.say(
+        seal_of(viewers(5, 2, 9), messages=[50, 20, 90]),
+        seal_of(viewers(2, 5), messages=[21, 51], policy=dear, epoch_start_s=T0_S + HOUR_S),
+        seal_of([], epoch_start_s=T0_S + 2 * HOUR_S),
+        seal_of(viewers(5, 2, 9), messages=[55, 20, 90], revision=1, closed_by="reseal"),
+        seal_of(viewers(9), messages=[99], channel="twitch:id:300"),
+    )
+    await catch_up(sealed)
+    rows = await db.fetch("select * from viewer_epochs order by seal_id, leaf_index")
+    assert [(row["seal_id"], row["leaf_index"], row["viewer_key"], row["weight_centi"]) for row in rows] == [
+        *[(1, 0, 5, 150), (1, 1, 2, 120), (1, 2, 9, 190)],
+        *[(2, 0, 2, 121), (2, 1, 5, 151)],
+        *[(4, 0, 5, 155), (4, 1, 2, 120), (4, 2, 9, 190)],
+        (5, 0, 9, 199),
+    ]
+    gains = [150 * RATE, 120 * RATE, 190 * RATE, 121 * 7, 151 * 7, 5 * RATE, 0, 0, 199 * RATE]
+    assert [int(row["increase_base_units"]) for row in rows] == gains
+    lying = [row["viewer_key"] for row in await db.fetch("select viewer_key from viewer_epochs order by ctid")]
+    assert (lying == sorted(lying)) == (run_leaves == 1_000_000), "a run's rows lie by viewer"
+
+
 async def test_only_viewers_known_by_twitch_id_can_claim(
     db: Any, log: SaidLog, catch_up: CatchUp, sealed: SealedProjection
 ) -> None:
@@ -244,6 +291,7 @@ async def test_an_empty_hour_is_a_row_without_viewers(
 ) -> None:
     await log.say(seal_of([]))
     await catch_up(sealed)
+    await catch_up(NamesProjection())
     epoch = await read.epoch(db, CHANNEL, T0_S)
     assert epoch is not None and epoch.leaf_count == 0
     assert await db.fetchval("select count(*) from viewer_epochs") == 0

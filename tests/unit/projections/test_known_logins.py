@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from projections.known_logins import KnownLogins
+from projections.known_logins import KnownLogins, Sightings, padded
 
 ROWS = st.lists(
     st.tuples(st.integers(-5, 20), st.sampled_from(["", "ann", "anna", "cé", "x" * 40, "x" * 41]), st.integers(0, 3)),
@@ -14,10 +14,14 @@ ROWS = st.lists(
 )
 
 
-def learn(known: KnownLogins, rows: Sequence[tuple[int, str, int]]) -> list[int]:
+def sightings(rows: Sequence[tuple[int, str, int]]) -> Sightings:
     keys = np.array([key for key, _, _ in rows], np.int64)
     days = np.array([day for _, _, day in rows], np.int64)
-    news: list[int] = known.learn(keys, [login for _, login, _ in rows], days * 1000, days).tolist()
+    return Sightings(keys, padded([login for _, login, _ in rows]), days * 1000, days)
+
+
+def learn(known: KnownLogins, rows: Sequence[tuple[int, str, int]]) -> list[int]:
+    news: list[int] = known.learn(sightings(rows)).tolist()
     return news
 
 
@@ -44,3 +48,24 @@ def test_nothing_is_left_out_that_the_table_lacks(batches: list[list[tuple[int, 
         for key, login, day in batch:
             first, last = table[key, login]
             assert first <= day * 1000 and last >= day
+
+
+@given(ROWS)
+def test_merged_sightings_are_each_viewer_and_login_once_with_all_their_time(rows: list[tuple[int, str, int]]) -> None:
+    expected: dict[tuple[int, bytes], tuple[int, int]] = {}
+    for key, login, day in rows:
+        first, last = expected.get((key, login.encode()), (day * 1000, day))
+        expected[key, login.encode()] = (min(first, day * 1000), max(last, day))
+    found = sightings(rows).merged()
+    assert (
+        dict(
+            zip(
+                zip(found.viewer_key.tolist(), found.login.tolist(), strict=True),
+                zip(found.first_ms.tolist(), found.last_day.tolist(), strict=True),
+                strict=True,
+            )
+        )
+        == expected
+    )
+    assert len(found) == len(expected)
+    assert found.viewer_key.tolist() == sorted(found.viewer_key.tolist())

@@ -1,10 +1,13 @@
 """Records to entries: seals in parts, offsets to start again from, records that cannot be read."""
 
+from collections.abc import Sequence
+
 import pytest
 
 from projections import source
+from projections.judge import SealKey
 from projections.source import Decoder, JoinedSeal, Undecodable, joined_again
-from schemas.sealed import Late, encode_body, encode_record, split_seal
+from schemas.sealed import Late, Seal, SealedEpoch, encode_body, encode_record, join_seal, split_seal
 from streams.log.port import CHAT_EVENTS, EPOCH_SEALED, LogRecord
 from tests.seals import CHANNEL, HOUR_S, LOGIN, T0_S, live_envelope, seal_of, viewers
 
@@ -58,6 +61,34 @@ def test_unfinished_seals_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         starts.append(encode_record(split_seal(seal)[0]))
     found = decoder.feed(records(*starts))
     assert decoder.given_up_total == 1 and found.resume_offset == 1
+
+
+def test_two_readers_of_one_stream_share_a_seal_for_as_long_as_one_has_it_in_hand(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    decoded: list[SealKey] = []
+
+    def counted(said: Seal, parts: Sequence[bytes]) -> SealedEpoch:
+        decoded.append((said.channel, said.epoch_start_s, said.revision))
+        return join_seal(said, parts)
+
+    monkeypatch.setattr(source, "join_seal", counted)
+
+    def fed(values: list[bytes]) -> object:
+        # Bytes of one's own, as each reader gets them.
+        copies = [bytes(bytearray(value)) for value in values]
+        [entry] = Decoder(EPOCH_SEALED, 0).feed(records(*copies)).entries
+        return entry.item
+
+    first = fed(BIG_VALUES)
+    assert fed(BIG_VALUES) is first and len(decoded) == 1
+    other = seal_of(viewers(*range(30_000)), salt=1)
+    met = fed([encode_record(record) for record in split_seal(other)])
+    assert isinstance(met, JoinedSeal) and met.sealed.header == other.header
+    assert decoded == [(CHANNEL, T0_S, 0)] * 2, "the same epoch in other bytes is another seal"
+    del first, met
+    fed(BIG_VALUES)
+    assert len(decoded) == 3, "nothing is kept that nobody needs"
 
 
 def test_what_was_held_back_is_read_again_as_it_was() -> None:

@@ -81,6 +81,13 @@ class Worker:
                 assert self.process.poll() is None, f"{self.log_file.name} has ended"
                 await asyncio.sleep(0.1)
 
+    async def logs(self, text: str, timeout_s: float = 60.0) -> None:
+        """Return when it has logged that."""
+        async with asyncio.timeout(timeout_s):
+            while text not in self.log_file.read_text(errors="replace"):
+                assert self.process.poll() is None, f"{self.log_file.name} has ended"
+                await asyncio.sleep(0.1)
+
     def stop(self) -> int:
         """SIGTERM; returns the exit code."""
         self.process.terminate()

@@ -122,6 +122,31 @@ async def test_the_broker_is_killed_and_comes_back(
         await log.close()
 
 
+async def test_a_worker_started_before_its_broker_waits_for_it(
+    kafka_broker_private: Callable[[], DevKafka],
+    kafka_prefix: str,
+    worker_starter: Callable[[KafkaSettings], StartWorker],
+    seed: int,
+) -> None:
+    broker = kafka_broker_private()
+    settings = KafkaSettings(broker.start(), partitions=PARTITIONS, prefix=kafka_prefix)
+    await asyncio.to_thread(broker.stop)
+    start = worker_starter(settings)
+    worker, stopped_early = start(), start()
+    for waiting in (worker, stopped_early):
+        await waiting.logs("the worker tries again in")
+    assert stopped_early.stop() == 0
+    await asyncio.to_thread(broker.start)
+    await worker.holds(PARTITIONS)
+    log = KafkaLog(settings)
+    await log.open()
+    try:
+        await append(log, several(CHANNELS, hours=HOURS, events_per_hour=30, seed=seed))
+        await assert_all_sealed(log, SealReader(log, PARTITIONS))
+    finally:
+        await log.close()
+
+
 async def test_without_low_water_commits_these_tests_would_fail(
     log: KafkaLog, start_worker: StartWorker, seed: int
 ) -> None:

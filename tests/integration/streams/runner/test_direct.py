@@ -205,3 +205,29 @@ async def test_a_broker_killed_and_started_again_loses_nothing(
     stop.set()
     await task
     await log.close()
+
+
+async def test_a_worker_started_before_its_broker_waits_for_it(
+    kafka_broker_private: Callable[[], DevKafka], kafka_prefix: str, tmp_path: Path, seed: int
+) -> None:
+    broker = kafka_broker_private()
+    address = broker.start()
+    await asyncio.to_thread(broker.stop)
+    workers = Workers(tmp_path, ["--kafka", address, "--prefix", kafka_prefix, "--partitions", str(PARTITIONS)])
+    try:
+        for name in ("one", "two"):
+            workers.start(name)
+            await workers.logs(name, "the worker tries again in")
+        assert workers.stop("one") == 0
+        await asyncio.to_thread(broker.start)
+        log = KafkaLog(KafkaSettings(address, partitions=PARTITIONS, prefix=kafka_prefix))
+        await log.open()
+        try:
+            await load(log, list(random_log(seed)))
+            wanted, said = await settled(log)
+            assert said.once() == wanted.once()
+        finally:
+            await log.close()
+        assert workers.stop("two") == 0
+    finally:
+        workers.end()

@@ -59,6 +59,13 @@ class Workers:
         process.terminate()
         return process.wait(30)
 
+    async def logs(self, name: str, text: str, within_s: float = 60.0) -> None:
+        """Return when one of them has logged that; the one of that name must live."""
+        async with asyncio.timeout(within_s):
+            while text not in self.errors():
+                assert self.running[name].poll() is None, f"worker {name} ended by itself: {self.errors()[-3000:]}"
+                await asyncio.sleep(0.1)
+
     def errors(self) -> str:
         """What all of them logged."""
         return self._errors.read_text()

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Iterator, Mapping
-from typing import Any
 
 import pytest
 
@@ -12,7 +11,7 @@ from streams.agents.shards import TRIES, Shards
 from streams.core.outputs import Output, ResealRequest
 from streams.core.resume import Resume
 from streams.core.shard import Shard
-from streams.log.port import CHAT_EVENTS, DEAD, EPOCH_SEALED, Append, LogRecord
+from streams.log.port import CHAT_EVENTS, DEAD, EPOCH_SEALED, LogRecord
 from tests.integration.streams.agents.chat import PEPPER, SCHEDULE, channel
 from tests.memory_log import MemoryLog
 
@@ -56,7 +55,6 @@ class Rig:
             self.log,
             self.make,
             SCHEDULE.epoch_length_s,
-            self.send,
             self.answer,
             self.spawn,
             topic=TOPIC,
@@ -74,12 +72,6 @@ class Rig:
 
         self.made.append(Brittle(SCHEDULE, PEPPER, start, resume, partition=partition))
         return self.made[-1]
-
-    async def send(self, stream: str, partition: int, key: bytes, value: bytes) -> Awaitable[Any]:
-        await self.log.append(stream, [Append(partition, key, value)])
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        done.set_result(None)
-        return done
 
     async def answer(self, shard: Shard, request: ResealRequest) -> Output | None:
         raise AssertionError("no reseal here")
