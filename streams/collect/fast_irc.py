@@ -14,6 +14,7 @@ from schemas.columns import MAX_AT_MS, MESSAGE, MIN_AT_MS, EventColumns
 from schemas.identity import ID_PREFIX
 from streams.collect import fast_fields as fields
 from streams.collect.chunk import BLANK_LINES, LINE_TOO_LONG, MAX_LINE_BYTES, Chunk, Part, Rows, assemble, dead_line
+from streams.collect.fast_viewers import viewers_of
 from streams.collect.irc import Malformed
 from streams.collect.twitch import MAX_AMOUNT, SHARED_CHAT_COPIES, Event, read_line
 
@@ -25,10 +26,6 @@ U64 = NDArray[np.uint64]
 PAD: Final = 96
 """Zero bytes behind the block, so that fixed-width reads never leave it."""
 _SPACE, _SEMICOLON, _EQUALS, _AT, _LF, _CR = 0x20, 0x3B, 0x3D, 0x40, 0x0A, 0x0D
-
-_MIX: Final = tuple(
-    np.uint64(factor) for factor in (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9, 0xD6E8FEB86659FD93)
-)
 
 
 def _word(text: bytes) -> np.uint64:
@@ -294,33 +291,3 @@ def _parts(block: _Block, fast: FastRows, first_line_number: int) -> dict[str, P
             fast.lines[rows] + first_line_number, name.lower().decode(), events, ()
         )
     return parts
-
-
-def viewers_of(user: U64, login: Bytes) -> tuple[list[tuple[str, str]], NDArray[np.uint32]]:
-    """Each (identity, login) pair once, and (n,) each row's place among them. login: (n, 32), zero-padded."""
-    words = np.ascontiguousarray(login).view("<u8")
-    pair = user * _MIX[0]
-    for column, factor in enumerate(_MIX):
-        pair = (pair ^ words[:, column]) * factor
-        pair ^= pair >> np.uint64(29)
-    _, shown, who = np.unique(pair, return_index=True, return_inverse=True)
-    if (user[shown[who]] != user).any() or (words[shown[who]] != words).any():
-        who, shown = _exact_pairs(user, login)
-    lines = np.empty((len(shown), fields.LOGIN_WIDTH + 1), np.uint8)
-    lines[:, :-1], lines[:, -1] = login[shown], _LF
-    logins = lines.tobytes().translate(None, b"\0").decode().split("\n")[:-1]
-    identities = [f"{ID_PREFIX}{number}" for number in user[shown].tolist()]
-    return list(zip(identities, logins, strict=True)), who.astype(np.uint32)
-
-
-def _exact_pairs(user: U64, login: Bytes) -> tuple[Index, Index]:
-    """Pair of each row and a row of each pair, by the pairs themselves: for when two of them mix alike."""
-    seen: dict[tuple[int, bytes], int] = {}
-    shown: list[int] = []
-    who = np.empty(len(user), np.int64)
-    for row, key in enumerate(zip(user.tolist(), map(bytes, login), strict=True)):
-        if key not in seen:
-            seen[key] = len(shown)
-            shown.append(row)
-        who[row] = seen[key]
-    return who, np.array(shown, np.int64)
