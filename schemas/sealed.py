@@ -145,9 +145,13 @@ class SealedEpoch(msgspec.Struct, frozen=True):
     body: SealBody
     frontier_ms: int | None = None
     after_ms: int = 0
+    made_leaves: NDArray[np.uint8] | None = None
+    """The preimages, where the root was just made of them."""
 
     def preimages(self) -> NDArray[np.uint8]:
         """(n, 96) leaf preimages, the content of the public leaf dump."""
+        if self.made_leaves is not None:
+            return self.made_leaves
         return leaf_preimages(self.header.channel, self.header.epoch_start_s, self.body.refs, self.body.counts)
 
 

@@ -23,8 +23,8 @@ Viewers = Sequence[tuple[str, str]]
 
 PAIR_BYTES: Final = 48
 """About what one pair takes beside its text."""
-_FIRST_PAIRS: Final = 256
-_FIRST_BYTES: Final = 8192
+_FIRST_PAIRS: Final = 512
+_FIRST_BYTES: Final = 20_480
 
 _encode = msgspec.msgpack.Encoder().encode
 

@@ -52,6 +52,7 @@ class Sealer:
             folded.first_ms,
             folded.last_ms,
         )
+        leaves = leaf_preimages(channel, epoch_start_s, body.refs, body.counts)
         header = SealHeader(
             revision=revision,
             epoch_length_s=policy.epoch_length_s,
@@ -60,7 +61,7 @@ class Sealer:
             leaf_count=len(body),
             total_weight_centi=int(body.counts.weight_centi.sum()),
             total_messages=int(body.counts.messages.sum(dtype=np.uint64)),
-            root=merkle_root(leaf_preimages(channel, epoch_start_s, body.refs, body.counts)),
+            root=merkle_root(leaves),
             policy_hash=policy.hash,
             input_digest=folded.input_digest,
             coverage_hash=layout.coverage_hash(coverage),
@@ -78,6 +79,7 @@ class Sealer:
             body,
             frontier_ms,
             after_ms,
+            leaves,
         )
 
 
