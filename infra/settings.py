@@ -91,7 +91,7 @@ class Settings:
     database_url: str = _setting("", "an own Postgres; empty starts the embedded one under home", _database_url)
     kafka_bootstrap: str = _setting("", "an own Kafka; empty means the development broker", _bootstrap)
     partitions: int = _setting(8, "partitions of chat.events and epoch.sealed, fixed once made", _whole(1, 1024))
-    topic_prefix: str = _setting("", "put before the names of the four streams", _topic_prefix)
+    topic_prefix: str = _setting("", "put before the names of the streams", _topic_prefix)
     policy_file: Path | None = _setting(None, "the policy in force; none means the built-in one", _path)
     pepper_file: Path | None = _setting(None, "32 bytes as hex; default home/keys/pepper", _path)
     operator_key_file: Path | None = _setting(None, "the API's operator key; default home/keys/operator", _path)

@@ -10,6 +10,7 @@ import pytest
 from blake3 import blake3
 
 from schemas import bundle as bundles
+from schemas import control
 from schemas import envelope as envelopes
 from schemas import seal as layout
 from schemas import sealed
@@ -24,6 +25,7 @@ EXAMPLES: dict[str, Any] = {
     name: json.loads(text) for name, text in re.findall(r"```json example=(\w+)\n(.*?)```", SPEC.read_text(), re.S)
 }
 PEPPER = b"\x11" * 32
+CONTROL = [f"control_{kind}" for kind in ("wanted", "unwanted", "ruled", "optout", "optin", "state", "snapshot")]
 
 
 def test_every_example_is_read() -> None:
@@ -44,6 +46,7 @@ def test_every_example_is_read() -> None:
         "known",
         "presence",
         "absence",
+        *CONTROL,
     }
 
 
@@ -189,3 +192,13 @@ def test_bundles_verify(name: str) -> None:
     assert shown.kind == name
     assert shown.header.encode().hex() == EXAMPLES["seal"]["header"]
     assert shown.identity == EXAMPLES[name]["viewer"]["identity"]
+
+
+@pytest.mark.parametrize("name", CONTROL)
+def test_control_records(name: str) -> None:
+    example = dict(EXAMPLES[name])
+    data, key = bytes.fromhex(example.pop("bytes")), example.pop("key")
+    decoded = control.decode(data)
+    assert type(decoded).__struct_config__.tag == name.removeprefix("control_")
+    assert msgspec.to_builtins(msgspec.structs.asdict(decoded)) == example
+    assert (control.encode(decoded), control.key(decoded).decode()) == (data, key)
