@@ -199,6 +199,7 @@ def _check(record: Record) -> None:
             _check_form(_LOGIN, "login", record.login)
         case OptOut() | OptIn():
             identities.check(record.viewer)
+            _check_text(record.viewer, at_most=identities.MAX_IDENTITY_BYTES)
         case Snapshot():
             _check_form(_LOGIN, "login", record.login)
             identities.check(record.channel)

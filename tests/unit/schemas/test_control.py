@@ -30,6 +30,7 @@ BAD = [
     Bad(msgspec.structs.replace(WANTED, note="a\0b"), "U+0000"),
     Bad(msgspec.structs.replace(WANTED, at_ms=0), "no time"),
     Bad(msgspec.structs.replace(OPTOUT, viewer="ann"), "identity"),
+    Bad(msgspec.structs.replace(OPTOUT, viewer="twitch:login:a\0"), "U+0000"),
     Bad(msgspec.structs.replace(STATE, state="Joined!"), "state"),
     Bad(msgspec.structs.replace(STATE, tried=[control.Attempt(T, "a", "b")] * 11), "11 attempts"),
     Bad(msgspec.structs.replace(STATE, tried=[control.Attempt(T, "a", "b" * 501)]), "501 characters"),

@@ -10,10 +10,9 @@ import pytest
 from blake3 import blake3
 
 from schemas import bundle as bundles
-from schemas import control
+from schemas import control, sealed
 from schemas import envelope as envelopes
 from schemas import seal as layout
-from schemas import sealed
 from schemas.policy import DEFAULT_POLICY, PolicySchedule, decode_policy
 from streams.collect.twitch import derived_id
 from streams.core.fold import EpochFold
