@@ -78,7 +78,7 @@ async def list_channels(log: Log) -> list[Row]:
             newest[state.login] = state
     rows: list[Row] = []
     for login in sorted(sets.wishes.keys() | sets.rulings.keys()):
-        wishes, state = sets.wishes.get(login, {}), newest.get(login)
+        wishes, at_newest = sets.wishes.get(login, {}), newest.get(login)
         first = min((wish.at_ms for wish in wishes.values()), default=None)
         rows.append(
             {
@@ -87,8 +87,8 @@ async def list_channels(log: Log) -> list[Row]:
                 "by": ", ".join(sorted(wishes)),
                 "since": _utc(first),
                 "ruling": sets.rulings[login].ruling if login in sets.rulings else "",
-                "state": state.state if state else "",
-                "collector": state.collector if state else "",
+                "state": at_newest.state if at_newest else "",
+                "collector": at_newest.collector if at_newest else "",
                 "note": "; ".join(wish.note for wish in wishes.values() if wish.note),
             }
         )
