@@ -263,6 +263,14 @@ create table twitch_messages_raw (
 );
 create index on twitch_messages_raw using brin (at_ms) with (autosummarize = on);
 
+-- How far each NDJSON day file is written: moved with the rows of the same records; what lies behind is cut off.
+create table raw_day_files (
+    name text not null,
+    file text not null,
+    size_bytes bigint not null,
+    primary key (name, file)
+);
+
 -- ---- Views with the names of the system before this one ------------------------------------------------------------
 
 -- Identity -> logins over time.

@@ -7,9 +7,10 @@ import orjson
 
 from schemas import control, sealed
 from schemas import envelope as envelopes
+from schemas import text as texts
 from schemas.errors import SchemaError
 from schemas.seal import decode_header
-from schemas.streams import CHAT_EVENTS, CONTROL, EPOCH_SEALED
+from schemas.streams import CHAT_EVENTS, CHAT_TEXT, CONTROL, EPOCH_SEALED
 from streams.log.port import LogRecord
 
 
@@ -27,6 +28,10 @@ def record_json(stream: str, partition: int, record: LogRecord) -> dict[str, Any
             return {**place, **envelope_json(record.value)}
         if stream == EPOCH_SEALED:
             return {**place, **sealed_json(record.value)}
+        if stream == CHAT_TEXT:
+            said = texts.decode(record.value)
+            lines = [{**msgspec.structs.asdict(line), "id": line.id.hex()} for line in said.lines]
+            return {**place, "v": said.v, "channel": said.channel, "login": said.login, "lines": lines}
         if stream == CONTROL:
             return {**place, **control_json(record.value)}
         return {**place, "value": orjson.loads(record.value)}

@@ -288,6 +288,16 @@ insert into twitch_messages_raw (channel, event_id, at_ms, viewer, login, messag
 select * from unnest($1::text[], $2::bytea[], $3::bigint[], $4::text[], $5::text[], $6::text[])
 on conflict do nothing;
 
+-- name: day_file_sizes
+select file, size_bytes from raw_day_files where name = $1;
+
+-- name: set_day_file_size
+insert into raw_day_files (name, file, size_bytes) values ($1, $2, $3)
+on conflict (name, file) do update set size_bytes = excluded.size_bytes;
+
+-- name: forget_day_file
+delete from raw_day_files where name = $1 and file = $2;
+
 -- name: expire_raw_events
 delete from twitch_events_raw where at_ms < $1;
 

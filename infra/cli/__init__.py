@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from infra import logs, settings
-from infra.cli import control, data, keys, offline, pipeline
+from infra.cli import beside, control, data, keys, offline, pipeline
 from schemas.errors import TwzrdError
 
 
@@ -26,7 +26,14 @@ def twzrd(context: click.Context, home: Path | None) -> None:
     logs.configure(context.obj.log_level, context.obj.log_format)
 
 
-for command in (*offline.COMMANDS, *pipeline.COMMANDS, *data.COMMANDS, *keys.COMMANDS, *control.COMMANDS):
+for command in (
+    *offline.COMMANDS,
+    *pipeline.COMMANDS,
+    *data.COMMANDS,
+    *keys.COMMANDS,
+    *control.COMMANDS,
+    *beside.COMMANDS,
+):
     twzrd.add_command(command)
 
 

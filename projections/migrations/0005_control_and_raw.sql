@@ -48,3 +48,10 @@ create table twitch_messages_raw (
     primary key (channel, event_id)
 );
 create index on twitch_messages_raw using brin (at_ms) with (autosummarize = on);
+
+create table raw_day_files (
+    name text not null,
+    file text not null,
+    size_bytes bigint not null,
+    primary key (name, file)
+);

@@ -13,6 +13,7 @@ from schemas import bundle as bundles
 from schemas import control, sealed
 from schemas import envelope as envelopes
 from schemas import seal as layout
+from schemas import text as texts
 from schemas.policy import DEFAULT_POLICY, PolicySchedule, decode_policy
 from streams.collect.twitch import derived_id
 from streams.core.fold import EpochFold
@@ -46,6 +47,7 @@ def test_every_example_is_read() -> None:
         "presence",
         "absence",
         *CONTROL,
+        "chat_text",
     }
 
 
@@ -201,3 +203,13 @@ def test_control_records(name: str) -> None:
     assert type(decoded).__struct_config__.tag == name.removeprefix("control_")
     assert msgspec.to_builtins(msgspec.structs.asdict(decoded)) == example
     assert (control.encode(decoded), control.key(decoded).decode()) == (data, key)
+
+
+def test_chat_text() -> None:
+    example = EXAMPLES["chat_text"]
+    decoded = texts.decode(bytes.fromhex(example["bytes"]))
+    line = texts.Line(
+        bytes.fromhex(example["id"]), example["at_ms"], example["viewer"], example["viewer_login"], example["text"]
+    )
+    assert decoded == texts.TextRecord(1, example["channel"], example["login"], [line])
+    assert texts.encode(decoded.channel, decoded.login, decoded.lines).hex() == example["bytes"]
