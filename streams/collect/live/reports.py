@@ -71,9 +71,7 @@ class StateReports:
         channel, now_ms = self._channel(login), self._clock_ms()
         if channel.state != state:
             channel.state, channel.since_ms = state, now_ms
-        if self._waiting.pop(login, None) is not None:
-            self.counters.replaced_total += 1
-        self._waiting[login] = records.ChannelState(
+        state_now = records.ChannelState(
             records.VERSION,
             login,
             room_id,
@@ -84,6 +82,15 @@ class StateReports:
             now_ms,
             list(channel.tried),
         )
+        try:
+            records.encode(state_now)
+        except SchemaError as error:
+            self.counters.dropped_total += 1
+            logger.error("a channel report was dropped: %s", error)
+            return
+        if self._waiting.pop(login, None) is not None:
+            self.counters.replaced_total += 1
+        self._waiting[login] = state_now
 
     async def run(self) -> None:
         """Send what waits, once a second, until cancelled."""
@@ -102,11 +109,7 @@ class StateReports:
             self.counters.log_lost_total += 1
             logger.warning("%d channel reports wait for the log: %s", len(self._waiting), lost)
             return
-        except SchemaError as error:
-            self.counters.dropped_total += len(batch)
-            logger.error("%d channel reports were dropped: %s", len(batch), error)
-        else:
-            self.counters.sent_total += len(batch)
+        self.counters.sent_total += len(batch)
         for login, sent in batch.items():
             if self._waiting.get(login) is sent:
                 del self._waiting[login]
