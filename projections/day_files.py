@@ -143,15 +143,13 @@ class DayFiles:
         return self._folder / f"{day}.{part}.ndjson.closing"
 
     def _compress(self, closing: Path) -> None:
-        """A crash anywhere leaves either the .closing file, which is done again, or the finished one beside it."""
-        done = closing.with_suffix(".zst")
-        if not done.exists():
-            partial = closing.with_suffix(".partial")
-            with open(closing, "rb") as source, open(partial, "wb", opener=_private) as target:
-                zstandard.ZstdCompressor(level=6, write_checksum=True).copy_stream(source, target)
-                target.flush()
-                os.fsync(target.fileno())
-            partial.rename(done)
+        """A crash anywhere leaves the .closing file, which is done again, or nothing to do."""
+        partial = closing.with_suffix(".partial")
+        with open(closing, "rb") as source, open(partial, "wb", opener=_private) as target:
+            zstandard.ZstdCompressor(level=6, write_checksum=True).copy_stream(source, target)
+            target.flush()
+            os.fsync(target.fileno())
+        partial.rename(closing.with_suffix(".zst"))
         closing.unlink()
         self.counters.compressed_total += 1
 
