@@ -198,13 +198,78 @@ create table live_boards (
     primary key (channel, epoch_start_s)
 ) with (fillfactor = 50);
 
--- Audience sizes, written by whatever collector asks Twitch for them (projections.snapshots).
+-- Audience sizes, as the discovery saw them: projection "control" adds them and a rebuild leaves them alone. title and
+-- game are the streamer's words; started_at_ms: of the broadcast.
 create table viewer_snapshots (
     channel text not null,
     at_ms bigint not null,
     login text not null,
     viewers integer not null check (viewers >= 0),
+    title text,
+    game text,
+    started_at_ms bigint,
     primary key (channel, at_ms)
+);
+
+-- ---- Opt-outs: projection "control" --------------------------------------------------------------------------------
+
+-- Viewers whose events are dropped before the log. viewer: an identity; twitch:login:... stands for whoever bears it.
+create table suppression_list (
+    viewer text primary key,
+    since_ms bigint not null,
+    said_by text not null,
+    note text not null,
+    control_offset bigint not null
+);
+
+-- Every opt-out and opt-in that was said, by its record of `control`. Kept by a rebuild, since the stream is compacted.
+create table suppression_log (
+    control_offset bigint primary key,
+    viewer text not null,
+    suppressed boolean not null,
+    at_ms bigint not null,
+    said_by text not null,
+    note text not null
+);
+create index on suppression_log (viewer);
+
+-- ---- Events one by one: `twzrd raw`, off unless an operator runs it ------------------------------------------------
+
+-- Every event once, whoever collected it. kind as in docs/spec.md section 2; partition, events_offset: its record of
+-- chat.events. Rows older than the retention are deleted.
+create table twitch_events_raw (
+    channel text not null,
+    event_id bytea not null,
+    at_ms bigint not null,
+    channel_login text not null,
+    kind smallint not null,
+    viewer text not null,
+    login text not null,
+    amount bigint not null,
+    partition integer not null,
+    events_offset bigint not null,
+    primary key (channel, event_id)
+);
+create index on twitch_events_raw using brin (at_ms) with (autosummarize = on);
+
+-- What was said, only where the operator keeps text (TWZRD_KEEP_TEXT); apart, so that it can be deleted apart.
+create table twitch_messages_raw (
+    channel text not null,
+    event_id bytea not null,
+    at_ms bigint not null,
+    viewer text not null,
+    login text not null,
+    message text not null,
+    primary key (channel, event_id)
+);
+create index on twitch_messages_raw using brin (at_ms) with (autosummarize = on);
+
+-- How far each NDJSON day file is written: moved with the rows of the same records; what lies behind is cut off.
+create table raw_day_files (
+    name text not null,
+    file text not null,
+    size_bytes bigint not null,
+    primary key (name, file)
 );
 
 -- ---- Views with the names of the system before this one ------------------------------------------------------------

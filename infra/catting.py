@@ -5,11 +5,12 @@ from typing import Any
 import msgspec
 import orjson
 
+from schemas import control, sealed
 from schemas import envelope as envelopes
-from schemas import sealed
+from schemas import text as texts
 from schemas.errors import SchemaError
 from schemas.seal import decode_header
-from schemas.streams import CHAT_EVENTS, EPOCH_SEALED
+from schemas.streams import CHAT_EVENTS, CHAT_TEXT, CONTROL, EPOCH_SEALED
 from streams.log.port import LogRecord
 
 
@@ -27,6 +28,12 @@ def record_json(stream: str, partition: int, record: LogRecord) -> dict[str, Any
             return {**place, **envelope_json(record.value)}
         if stream == EPOCH_SEALED:
             return {**place, **sealed_json(record.value)}
+        if stream == CHAT_TEXT:
+            said = texts.decode(record.value)
+            lines = [{**msgspec.structs.asdict(line), "id": line.id.hex()} for line in said.lines]
+            return {**place, "v": said.v, "channel": said.channel, "login": said.login, "lines": lines}
+        if stream == CONTROL:
+            return {**place, **control_json(record.value)}
         return {**place, "value": orjson.loads(record.value)}
     except (SchemaError, orjson.JSONDecodeError) as error:
         return {**place, "error": str(error), "length": len(record.value)}
@@ -81,3 +88,10 @@ def sealed_json(value: bytes) -> dict[str, Any]:
         else:
             shown[name] = item
     return shown
+
+
+def control_json(value: bytes) -> dict[str, Any]:
+    """A record of control. Raises SchemaError."""
+    record = control.decode(value)
+    said: dict[str, Any] = msgspec.to_builtins(msgspec.structs.asdict(record))
+    return {"type": type(record).__struct_config__.tag, **said}

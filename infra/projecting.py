@@ -7,6 +7,7 @@ from prometheus_client import CollectorRegistry
 from infra import compose, databases
 from infra.settings import Settings
 from infra.stopping import stop_on_signals
+from projections.control import ControlProjection
 from projections.live import LiveProjection
 from projections.metrics import ProjectionMetrics
 from projections.names import NamesProjection
@@ -22,6 +23,7 @@ def all_projections(settings: Settings, metrics: ProjectionMetrics) -> list[Proj
     return [
         SealedProjection(metrics),
         NamesProjection(),
+        ControlProjection(),
         LiveProjection(compose.schedule_of(settings.policy_file), metrics),
     ]
 

@@ -79,6 +79,37 @@ def _topic_prefix(text: str) -> str:
     return text
 
 
+def _http_url(text: str) -> str:
+    if not text.startswith(("https://", "http://127.0.0.1", "http://localhost")):
+        raise ValueError("an address https://…, or http:// on this machine")
+    return text.rstrip("/")
+
+
+class Secret:
+    """A value that no repr, log line or error shows; `reveal` gives it to the one who needs it."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        """The value itself."""
+        return self._value
+
+    def __repr__(self) -> str:
+        return "Secret(hidden)" if self._value else "Secret()"
+
+    def __str__(self) -> str:
+        return "hidden" if self._value else ""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._value == self._value
+
+    def __hash__(self) -> int:
+        return hash(self._value)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """What a process may know about where it runs. Paths are absolute; empty strings mean "our own embedded one"."""
@@ -91,7 +122,7 @@ class Settings:
     database_url: str = _setting("", "an own Postgres; empty starts the embedded one under home", _database_url)
     kafka_bootstrap: str = _setting("", "an own Kafka; empty means the development broker", _bootstrap)
     partitions: int = _setting(8, "partitions of chat.events and epoch.sealed, fixed once made", _whole(1, 1024))
-    topic_prefix: str = _setting("", "put before the names of the four streams", _topic_prefix)
+    topic_prefix: str = _setting("", "put before the names of the streams", _topic_prefix)
     policy_file: Path | None = _setting(None, "the policy in force; none means the built-in one", _path)
     pepper_file: Path | None = _setting(None, "32 bytes as hex; default home/keys/pepper", _path)
     operator_key_file: Path | None = _setting(None, "the API's operator key; default home/keys/operator", _path)
@@ -102,6 +133,24 @@ class Settings:
     batch_envelopes: int = _setting(200, "most envelopes in one transaction or poll", _whole(1, 10_000))
     batch_wait_ms: int = _setting(50, "longest wait for a batch to fill", _whole(0, 60_000))
     batch_bytes: int = _setting(4 * 1024 * 1024, "most bytes in one batch", _whole(65_536, 64 * 1024 * 1024))
+    twitch_client_id: str = _setting("", "Helix: the application's client id", str)
+    twitch_client_secret: Secret = _setting(Secret(""), "Helix: its secret; better in the credentials file", Secret)
+    twitch_credentials_file: Path | None = _setting(
+        None, "two lines client_id=… and client_secret=…, mode 0600; default home/keys/twitch", _path
+    )
+    twitch_id_url: str = _setting("https://id.twitch.tv/oauth2", "where app tokens come from", _http_url)
+    twitch_api_url: str = _setting("https://api.twitch.tv/helix", "where Helix answers", _http_url)
+    discover_viewers: int = _setting(25, "discovery: least viewers of a channel", _whole(0, 10_000_000))
+    discover_live_min: int = _setting(10, "discovery: minutes a channel must have been live", _whole(0, 1440))
+    discover_channels: int = _setting(60, "discovery: most channels at a time", _whole(1, 5_000))
+    close_after_min: int = _setting(
+        10, "minutes without a collector's record until a channel counts as left", _whole(2, 1440)
+    )
+    keep_text: Literal["off", "on"] = _setting(
+        "off", "whether message text is kept, for `twzrd raw`", _one_of("off", "on")
+    )
+    raw_dir: Path | None = _setting(None, "day files of `twzrd raw`; default home/raw", _path)
+    raw_days: int = _setting(30, "days that raw events and texts are kept", _whole(1, 3650))
     log_level: str = _setting("info", "least level that is logged", _one_of("debug", "info", "warning", "error"))
     log_format: str = _setting("auto", "auto: text on a terminal, else JSON lines", _one_of("auto", "json", "text"))
 
@@ -116,6 +165,14 @@ class Settings:
     @property
     def archive_path(self) -> Path:
         return self.archive_dir or self.home / "archive"
+
+    @property
+    def twitch_credentials_path(self) -> Path:
+        return self.twitch_credentials_file or self.home / "keys" / "twitch"
+
+    @property
+    def raw_path(self) -> Path:
+        return self.raw_dir or self.home / "raw"
 
     @property
     def cache_path(self) -> Path:

@@ -91,6 +91,7 @@ def parts_of(port: int) -> list[Part]:
         Part("work", ["work"]),
         Part("project", ["project"]),
         Part("archive", ["archive"]),
+        Part("close", ["close"]),
         Part("serve", ["serve", "--port", str(port)]),
     ]
 

@@ -263,7 +263,48 @@ on conflict (channel, epoch_start_s) do update set
     top = excluded.top;
 
 -- name: insert_snapshot
-insert into viewer_snapshots (channel, at_ms, login, viewers) values ($1, $2, $3, $4) on conflict do nothing;
+insert into viewer_snapshots (channel, at_ms, login, viewers, title, game, started_at_ms)
+values ($1, $2, $3, $4, $5, $6, $7) on conflict do nothing;
+
+-- name: suppress
+insert into suppression_list (viewer, since_ms, said_by, note, control_offset) values ($1, $2, $3, $4, $5)
+on conflict (viewer) do update set since_ms = excluded.since_ms, said_by = excluded.said_by, note = excluded.note,
+    control_offset = excluded.control_offset;
+
+-- name: unsuppress
+delete from suppression_list where viewer = $1;
+
+-- name: log_suppression
+insert into suppression_log (control_offset, viewer, suppressed, at_ms, said_by, note) values ($1, $2, $3, $4, $5, $6)
+on conflict do nothing;
+
+-- name: insert_raw_events
+insert into twitch_events_raw
+    (channel, event_id, at_ms, channel_login, kind, viewer, login, amount, partition, events_offset)
+select * from unnest($1::text[], $2::bytea[], $3::bigint[], $4::text[], $5::smallint[], $6::text[], $7::text[],
+    $8::bigint[], $9::integer[], $10::bigint[])
+on conflict do nothing;
+
+-- name: insert_raw_messages
+insert into twitch_messages_raw (channel, event_id, at_ms, viewer, login, message)
+select * from unnest($1::text[], $2::bytea[], $3::bigint[], $4::text[], $5::text[], $6::text[])
+on conflict do nothing;
+
+-- name: day_file_sizes
+select file, size_bytes from raw_day_files where name = $1;
+
+-- name: set_day_file_size
+insert into raw_day_files (name, file, size_bytes) values ($1, $2, $3)
+on conflict (name, file) do update set size_bytes = excluded.size_bytes;
+
+-- name: forget_day_file
+delete from raw_day_files where name = $1 and file = $2;
+
+-- name: expire_raw_events
+delete from twitch_events_raw where at_ms < $1;
+
+-- name: expire_raw_messages
+delete from twitch_messages_raw where at_ms < $1;
 
 -- name: make_rebuild_schema
 drop schema if exists {schema} cascade;

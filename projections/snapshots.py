@@ -1,26 +1,15 @@
-"""Audience sizes as a collector saw them, written to viewer_snapshots. A port for the collector that asks Twitch which
-channels are live: it gives rows, this keeps them. No seal and no claim rests on them.
-"""
+"""Audience sizes as the discovery saw them, written to viewer_snapshots. No seal and no claim rests on them."""
 
 from collections.abc import Sequence
 from typing import Any
 
-import msgspec
-
 from projections.sql import sql
+from schemas.control import Snapshot
 
 
-class ViewerSnapshot(msgspec.Struct, frozen=True):
-    """`viewers` (>= 0) watched the channel at at_ms (ms UTC)."""
-
-    channel: str
-    login: str
-    at_ms: int
-    viewers: int
-
-
-async def write_snapshots(connection: Any, snapshots: Sequence[ViewerSnapshot]) -> None:
+async def write_snapshots(connection: Any, snapshots: Sequence[Snapshot]) -> None:
     """Add them; one of the same channel and time that is there stays as it is."""
     await connection.executemany(
-        sql("insert_snapshot"), [(one.channel, one.at_ms, one.login, one.viewers) for one in snapshots]
+        sql("insert_snapshot"),
+        [(one.channel, one.at_ms, one.login, one.viewers, one.title, one.game, one.started_at_ms) for one in snapshots],
     )

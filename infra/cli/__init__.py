@@ -19,6 +19,8 @@ MODULES: Final = {
     "pipeline": ("load", "work", "project", "archive", "serve", "up", "demo"),
     "data": ("db", "export", "log", "reseal", "dev", "status"),
     "keys": ("keys", "settings"),
+    "control": ("channels", "optout"),
+    "beside": ("discover", "close", "raw"),
 }
 """Which module of this folder has which commands. A process imports the module of the one it runs: the servers' client
 libraries take longer to import than many a replay takes."""

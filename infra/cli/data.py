@@ -10,7 +10,7 @@ from infra.cli.output import harmless, json_option, print_json, print_rows
 from infra.looping import run
 from infra.settings import Settings
 from schemas import identity as identities
-from schemas.streams import CHAT_EVENTS, EPOCH_SEALED, STREAMS
+from schemas.streams import CHAT_EVENTS, STREAMS
 
 
 @click.group()
@@ -93,7 +93,7 @@ def spans(settings: Settings, as_json: bool) -> None:
     async def main() -> list[dict[str, object]]:
         rows: list[dict[str, object]] = []
         async with compose.open_log(settings) as opened:
-            for stream in (CHAT_EVENTS, EPOCH_SEALED, "control", "dead"):
+            for stream in STREAMS:
                 for one in range(await opened.partitions(stream)):
                     first, end = await opened.span(stream, one)
                     rows.append({"stream": stream, "partition": one, "first": first, "next": end})

@@ -1,4 +1,4 @@
-"""The log port: four named streams of keyed records in partitions, appended durably and read by offset.
+"""The log port: five named streams of keyed records in partitions, appended durably and read by offset.
 
 Stands between collect (which appends `chat.events`), the runners (which read it and append `epoch.sealed`) and the
 projections. Adapters: streams.log.postgres, streams.log.kafka; streams.log.archive keeps `chat.events` for good.
@@ -9,7 +9,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import NamedTuple, Protocol
 
 from schemas.errors import TwzrdError
-from schemas.streams import CHAT_EVENTS, CONTROL, DEAD, EPOCH_SEALED, STREAMS
+from schemas.streams import CHAT_EVENTS, CHAT_TEXT, CONTROL, DEAD, EPOCH_SEALED, STREAMS
 
 
 class LogError(TwzrdError):
@@ -119,6 +119,7 @@ class LeasingLog(Log, Protocol):
 
 __all__ = [
     "CHAT_EVENTS",
+    "CHAT_TEXT",
     "CONTROL",
     "DEAD",
     "EPOCH_SEALED",

@@ -15,7 +15,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
-from schemas.streams import CHAT_EVENTS, CONTROL, DEAD, EPOCH_SEALED, STREAMS
+from schemas.streams import CHAT_EVENTS, CHAT_TEXT, CONTROL, DEAD, EPOCH_SEALED, STREAMS
 from streams.log.port import LogAway, LogError
 
 log = logging.getLogger(__name__)
@@ -40,7 +40,11 @@ class KafkaSettings:
     min_insync_replicas: int = 1
     """With 3 replicas set 2: an acknowledged record then lies on two machines."""
     retention_ms: int = -1
-    """Of every topic; -1 keeps for good."""
+    """Of every topic but chat.text; -1 keeps for good."""
+    text_retention_ms: int = 30 * 86_400_000
+    """Of chat.text: message text is never kept for good."""
+    compaction_lag_ms: int = 86_400_000
+    """How old a record of control is before a newer one of its key may replace it: readers see all of a day's."""
     client_id: str = "twzrd"
     linger_ms: int = 0
     """With one request at a time per broker, appends gather while one is under way; waiting longer only delays."""
@@ -86,7 +90,7 @@ class KafkaSettings:
         """The topic's own configuration; nothing that matters is left to the broker's defaults."""
         config = {
             "cleanup.policy": "compact" if stream == CONTROL else "delete",
-            "retention.ms": str(self.retention_ms),
+            "retention.ms": str(self.text_retention_ms if stream == CHAT_TEXT else self.retention_ms),
             "retention.bytes": "-1",
             "message.timestamp.type": "LogAppendTime",
             "max.message.bytes": str(TOPIC_MAX_MESSAGE_BYTES),
@@ -96,6 +100,11 @@ class KafkaSettings:
         }
         if stream in (EPOCH_SEALED, DEAD, CONTROL):
             config["segment.bytes"] = str(256 << 20)
+        if stream in (CONTROL, CHAT_TEXT):
+            # The open segment is neither compacted nor deleted: on a quiet topic it must end by time.
+            config["segment.ms"] = str(86_400_000)
+        if stream == CONTROL:
+            config["min.compaction.lag.ms"] = str(self.compaction_lag_ms)
         return config
 
 

@@ -59,6 +59,8 @@ class Counters:
     """Failures that left nothing undone: growing a segment (tried again), giving leases up at close (they expire)."""
     segments_made: int = 0
     segments_dropped: int = 0
+    compacted_records: int = 0
+    """Deleted from `control` because a newer record of their key is there."""
 
 
 def server_name(dsn: str) -> str:

@@ -10,10 +10,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from schemas.streams import CHAT_EVENTS, EPOCH_SEALED, STREAMS
+from schemas.streams import CHAT_EVENTS, CONTROL, EPOCH_SEALED, STREAMS
 from streams.log import migrations
 from streams.log.port import Append, LogError, LogRecord
 from streams.log.postgres.appending import GroupWriter, Written, address
+from streams.log.postgres.compacting import compact
 from streams.log.postgres.connections import Connections, Counters
 from streams.log.postgres.leases import Leases, PostgresLease, unknown_stream
 from streams.log.postgres.segments import Segments, make_segment
@@ -215,6 +216,15 @@ class PostgresLog:
         at = self._place(stream, partition)
         _check_offset(before_offset)
         return await self._segments.trim(at, partition, before_offset)
+
+    async def compact(self, stream: str, *, keep_ms: int = 86_400_000) -> int:
+        """Of `control` alone: delete records older than keep_ms that a newer one of their key replaces; returns how
+        many. The newest record of every key stays, and so do all offsets. See streams.log.postgres.compacting."""
+        if stream != CONTROL or keep_ms < 0:
+            raise LogError(f"{stream} cannot be compacted to {keep_ms} ms; only {CONTROL} can, to 0 or more")
+        gone = await compact(self._connections, self._stream(stream), keep_ms)
+        self.counters.compacted_records += gone
+        return gone
 
     async def _set_up_streams(self, connection: Any) -> tuple[None, str]:
         await connection.execute(SQL["lock_setup"])

@@ -96,6 +96,17 @@ group by s.segment
 having bool_and(following.first_offset <= h.first_offset)
 order by s.segment
 
+-- name: compact
+-- {segment}: the table to thin out; {records}: all of the stream's segments. A record goes where a newer one of its key
+-- is there and it is old enough; offsets stay as they are, so the stream then has gaps.
+delete from {segment} old
+using (select key, max("offset") as newest from ({records}) as every where partition = $1 group by key) as latest
+where old.partition = $1 and old.key = latest.key and old."offset" < latest.newest
+    and old.time_ms < (extract(epoch from clock_timestamp()) * 1000)::bigint - $2
+
+-- name: vacuum_segment
+vacuum (skip_locked) {segment}
+
 -- name: drop_segment
 drop table if exists {segment}
 

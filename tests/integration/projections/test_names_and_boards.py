@@ -8,7 +8,6 @@ from projections import board, read
 from projections.live import LiveProjection
 from projections.metrics import ProjectionMetrics
 from projections.names import NamesProjection
-from projections.snapshots import ViewerSnapshot, write_snapshots
 from schemas.policy import DEFAULT_POLICY, PolicySchedule
 from tests.integration.projections.conftest import CatchUp
 from tests.seals import CHANNEL, HOUR_S, LOGIN, T0_S, SaidLog, live_envelope, seal_of, viewers
@@ -135,10 +134,3 @@ async def test_a_crowd_beyond_the_bound_is_counted_in_sum(
     [found] = await read.live_board(db, CHANNEL)
     assert (found.participants, found.untracked_events, found.messages) == (2, 2, 5)
     assert metrics.board_viewers_untracked._value.get() == 2
-
-
-async def test_snapshots_are_kept_once(db: Any) -> None:
-    rows = [ViewerSnapshot(CHANNEL, LOGIN, T0_S * 1000, 25), ViewerSnapshot(CHANNEL, LOGIN, T0_S * 1000 + 60_000, 30)]
-    await write_snapshots(db, rows)
-    await write_snapshots(db, [ViewerSnapshot(CHANNEL, LOGIN, T0_S * 1000, 99)])
-    assert await db.fetch("select viewers from viewer_snapshots order by at_ms") == [(25,), (30,)]

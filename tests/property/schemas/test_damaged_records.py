@@ -7,6 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from schemas import control
+from schemas import text as texts
 from schemas.envelope import decode
 from schemas.errors import SchemaError
 from schemas.sealed import decode_record
@@ -53,10 +55,44 @@ def test_a_damaged_sealed_record_is_a_schema_error(which: int, places: list[tupl
         decode_record(damaged(sealed()[which % len(sealed())], places, cut))
 
 
+T = 1_767_225_600_000
+CONTROL = [
+    control.encode(one)
+    for one in (
+        control.Wanted(1, "chan0", "1000", "operator", "ann", T, "asked for"),
+        control.Unwanted(1, "chan0", "discovery", "discovery", T, ""),
+        control.Ruled(1, "chan0", "deny", "ann", T, ""),
+        control.OptOut(1, "twitch:id:7", "ann", T, "by mail"),
+        control.OptIn(1, "twitch:login:bob", "ann", T, ""),
+        control.ChannelState(1, "chan0", None, "c", "parked", "why", T, T, [control.Attempt(T, "join", "nothing")] * 3),
+        control.Snapshot(1, "twitch:id:1", "chan0", T, 5, "title", "game", T),
+    )
+]
+TEXT = texts.encode("twitch:id:1", "chan0", [texts.Line(bytes(16), T, "twitch:id:7", "ann", "hello \u00e9")] * 5)
+
+
+@given(st.integers(0, 10**6), changes, st.none() | st.integers(0, 300))
+def test_a_damaged_control_record_is_a_schema_error_or_a_record_that_can_be_written(
+    which: int, places: list[tuple[int, int]], cut: int | None
+) -> None:
+    with contextlib.suppress(SchemaError):
+        found = control.decode(damaged(CONTROL[which % len(CONTROL)], places, cut))
+        assert control.decode(control.encode(found)) == found and control.key(found)
+
+
+@given(changes, st.none() | st.integers(0, 400))
+def test_a_damaged_text_record_is_a_schema_error_or_a_record_that_can_be_written(
+    places: list[tuple[int, int]], cut: int | None
+) -> None:
+    with contextlib.suppress(SchemaError):
+        found = texts.decode(damaged(TEXT, places, cut))
+        assert texts.decode(texts.encode(found.channel, found.login, found.lines)) == found
+
+
 @pytest.mark.parametrize(
     "junk", [b"\x9a\x16:\xa3\xf6\xca\xbb", b"\x91" * 100_000, b"\x81\x91" * 5_000, b"\x91\xa1\xff"]
 )
 def test_junk_is_a_schema_error(junk: bytes) -> None:
-    for reader in (decode, decode_record):
+    for reader in (decode, decode_record, control.decode, texts.decode):
         with pytest.raises(SchemaError):
             reader(junk)

@@ -39,12 +39,33 @@ def test_every_setting_is_read_from_its_variable() -> None:
         "TWZRD_BATCH_ENVELOPES": "1000",
         "TWZRD_BATCH_WAIT_MS": "5",
         "TWZRD_BATCH_BYTES": "1000000",
+        "TWZRD_TWITCH_CLIENT_ID": "abc",
+        "TWZRD_TWITCH_CLIENT_SECRET": "wont-be-seen",
+        "TWZRD_TWITCH_CREDENTIALS_FILE": "/etc/twitch",
+        "TWZRD_TWITCH_ID_URL": "http://127.0.0.1:1/oauth2",
+        "TWZRD_TWITCH_API_URL": "https://helix.example",
+        "TWZRD_DISCOVER_VIEWERS": "100",
+        "TWZRD_DISCOVER_LIVE_MIN": "5",
+        "TWZRD_DISCOVER_CHANNELS": "10",
+        "TWZRD_CLOSE_AFTER_MIN": "20",
+        "TWZRD_KEEP_TEXT": "on",
+        "TWZRD_RAW_DIR": "/mnt/raw",
+        "TWZRD_RAW_DAYS": "7",
         "TWZRD_LOG_LEVEL": "debug",
         "TWZRD_LOG_FORMAT": "json",
     }
     assert {name for name, _, _ in settings.variables()} == set(given)
     found = dataclasses.asdict(load(environ=given))
+    secret = found.pop("twitch_client_secret")
+    assert secret.reveal() == given.pop("TWZRD_TWITCH_CLIENT_SECRET")
     assert {k: str(v) for k, v in found.items()} == {k.removeprefix("TWZRD_").lower(): v for k, v in given.items()}
+
+
+def test_a_secret_is_shown_nowhere() -> None:
+    found = load(environ={"TWZRD_TWITCH_CLIENT_SECRET": "wont-be-seen"})
+    shown = f"{found} {found!r} {dataclasses.asdict(found)} {found.twitch_client_secret} {settings.variables()}"
+    assert "wont-be-seen" not in shown
+    assert found != load(environ={}) and found == load(environ={"TWZRD_TWITCH_CLIENT_SECRET": "wont-be-seen"})
 
 
 def test_home_of_the_command_line_goes_before_the_variable() -> None:
@@ -87,6 +108,9 @@ def test_what_only_tests_read_is_no_mistake_and_others_variables_are_not_ours() 
         ("TWZRD_KAFKA_BOOTSTRAP", "a:9092,b", "host:port"),
         ("TWZRD_TOPIC_PREFIX", "a b", "letters, digits"),
         ("TWZRD_LOG_LEVEL", "loud", "one of debug"),
+        ("TWZRD_TWITCH_API_URL", "http://example.com", "https://"),
+        ("TWZRD_KEEP_TEXT", "yes", "one of off, on"),
+        ("TWZRD_CLOSE_AFTER_MIN", "1", "from 2 to 1440"),
         ("TWZRD_PEPPER_FILE", "a\0b", "a path"),
     ],
 )

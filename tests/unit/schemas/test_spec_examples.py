@@ -10,9 +10,10 @@ import pytest
 from blake3 import blake3
 
 from schemas import bundle as bundles
+from schemas import control, sealed
 from schemas import envelope as envelopes
 from schemas import seal as layout
-from schemas import sealed
+from schemas import text as texts
 from schemas.policy import DEFAULT_POLICY, PolicySchedule, decode_policy
 from streams.collect.twitch import derived_id
 from streams.core.fold import EpochFold
@@ -24,6 +25,7 @@ EXAMPLES: dict[str, Any] = {
     name: json.loads(text) for name, text in re.findall(r"```json example=(\w+)\n(.*?)```", SPEC.read_text(), re.S)
 }
 PEPPER = b"\x11" * 32
+CONTROL = [f"control_{kind}" for kind in ("wanted", "unwanted", "ruled", "optout", "optin", "state", "snapshot")]
 
 
 def test_every_example_is_read() -> None:
@@ -44,6 +46,8 @@ def test_every_example_is_read() -> None:
         "known",
         "presence",
         "absence",
+        *CONTROL,
+        "chat_text",
     }
 
 
@@ -189,3 +193,23 @@ def test_bundles_verify(name: str) -> None:
     assert shown.kind == name
     assert shown.header.encode().hex() == EXAMPLES["seal"]["header"]
     assert shown.identity == EXAMPLES[name]["viewer"]["identity"]
+
+
+@pytest.mark.parametrize("name", CONTROL)
+def test_control_records(name: str) -> None:
+    example = dict(EXAMPLES[name])
+    data, key = bytes.fromhex(example.pop("bytes")), example.pop("key")
+    decoded = control.decode(data)
+    assert type(decoded).__struct_config__.tag == name.removeprefix("control_")
+    assert msgspec.to_builtins(msgspec.structs.asdict(decoded)) == example
+    assert (control.encode(decoded), control.key(decoded).decode()) == (data, key)
+
+
+def test_chat_text() -> None:
+    example = EXAMPLES["chat_text"]
+    decoded = texts.decode(bytes.fromhex(example["bytes"]))
+    line = texts.Line(
+        bytes.fromhex(example["id"]), example["at_ms"], example["viewer"], example["viewer_login"], example["text"]
+    )
+    assert decoded == texts.TextRecord(1, example["channel"], example["login"], [line])
+    assert texts.encode(decoded.channel, decoded.login, decoded.lines).hex() == example["bytes"]

@@ -12,7 +12,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from infra.kafka import DevKafka
 from infra.kafka.probe import port_is_free
-from schemas.streams import CHAT_EVENTS, CONTROL, STREAMS
+from schemas.streams import CHAT_EVENTS, CHAT_TEXT, CONTROL, STREAMS
 from streams.log.kafka import KafkaLog, KafkaSettings
 from streams.log.kafka.readers import READERS_PER_PARTITION
 from streams.log.kafka.topics import MAX_RECORD_BYTES
@@ -77,7 +77,8 @@ async def test_topics_keep_records_by_explicit_settings(kafka: KafkaLog) -> None
     found = {name: {e[0]: e[1] for e in entries} for answer in answers for *_, name, entries in answer.resources}
     for stream in STREAMS:
         config = found[kafka.settings.topic(stream)]
-        assert config["retention.ms"] == "-1"
+        assert config["retention.ms"] == (str(30 * 86_400_000) if stream == CHAT_TEXT else "-1")
+        assert config["min.compaction.lag.ms"] == ("86400000" if stream == CONTROL else "0")
         assert config["message.timestamp.type"] == "LogAppendTime"
         assert config["max.message.bytes"] == str(8 << 20)
         assert config["cleanup.policy"] == ("compact" if stream == CONTROL else "delete")
@@ -88,7 +89,7 @@ async def test_a_topic_with_other_retention_is_remarked_on(kafka: KafkaLog) -> N
     other = KafkaLog(KafkaSettings(kafka.settings.servers, partitions=2, prefix=kafka.settings.prefix, retention_ms=5))
     await other.open()
     await other.close()
-    assert len(other.remarks) == len(STREAMS)
+    assert len(other.remarks) == len(STREAMS) - 1, "text has a retention of its own"
     assert "retention.ms=-1, the settings say 5" in other.remarks[0]
 
 

@@ -1,0 +1,127 @@
+"""What a collector says of its channels, as `state` records on `control`: `twzrd channels why` reads them.
+
+Stands beside the channel reconciler: it reports at every change and never waits; this sends the newest report of each
+channel at most once a second. Nothing rests on a report, so a lost log only delays them.
+"""
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from schemas import control as records
+from schemas.errors import SchemaError
+from streams.collect.live.control import say
+from streams.log.port import Log, LogError
+
+logger: Final = logging.getLogger(__name__)
+
+SEND_EVERY_S: Final = 1.0
+SEND_AT_MOST: Final = 200
+"""Reports of one append; the rest follows a second later."""
+MAX_CHANNELS: Final = 10_000
+"""Channels that are remembered; beyond it the one reported longest ago is forgotten, with what was tried for it."""
+
+
+@dataclass(slots=True)
+class ReportCounters:
+    """What became of reports."""
+
+    sent_total: int = 0
+    replaced_total: int = 0
+    """Not sent, since a newer one of the same channel came before."""
+    dropped_total: int = 0
+    """Refused as of no documented form."""
+    forgotten_total: int = 0
+    """Channels, at MAX_CHANNELS."""
+    log_lost_total: int = 0
+
+
+@dataclass(slots=True)
+class _Channel:
+    state: str
+    since_ms: int
+    tried: deque[records.Attempt]
+
+
+class StateReports:
+    """Reports of one collector. collector: a name that outlives its process, since each name keeps records of its
+    own on the stream."""
+
+    def __init__(
+        self, log: Log, collector: str, clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000
+    ) -> None:
+        self.counters = ReportCounters()
+        self._log = log
+        self._collector = records.text(collector, records.MAX_NAME_CHARS)
+        self._clock_ms = clock_ms
+        self._channels: dict[str, _Channel] = {}
+        self._waiting: dict[str, records.ChannelState] = {}
+
+    def tried(self, login: str, what: str, outcome: str) -> None:
+        """Note something that was tried for the channel; the newest MAX_TRIED go with its next report."""
+        attempt = records.Attempt(self._clock_ms(), records.text(what), records.text(outcome))
+        self._channel(login).tried.append(attempt)
+
+    def report(self, login: str, state: str, reason: str = "", room_id: str | None = None) -> None:
+        """The channel stands so now. state: lowercase letters and underscores."""
+        channel, now_ms = self._channel(login), self._clock_ms()
+        if channel.state != state:
+            channel.state, channel.since_ms = state, now_ms
+        state_now = records.ChannelState(
+            records.VERSION,
+            login,
+            room_id,
+            self._collector,
+            state,
+            records.text(reason),
+            channel.since_ms,
+            now_ms,
+            list(channel.tried),
+        )
+        try:
+            records.encode(state_now)
+        except SchemaError as error:
+            self.counters.dropped_total += 1
+            logger.error("a channel report was dropped: %s", error)
+            return
+        if self._waiting.pop(login, None) is not None:
+            self.counters.replaced_total += 1
+        self._waiting[login] = state_now
+
+    async def run(self) -> None:
+        """Send what waits, once a second, until cancelled."""
+        while True:
+            await self.flush()
+            await asyncio.sleep(SEND_EVERY_S)
+
+    async def flush(self) -> None:
+        """Send what waits now, at most SEND_AT_MOST reports. Where the log is away they wait on."""
+        batch = dict(list(self._waiting.items())[:SEND_AT_MOST])
+        if not batch:
+            return
+        try:
+            await say(self._log, *batch.values())
+        except LogError as lost:
+            self.counters.log_lost_total += 1
+            logger.warning("%d channel reports wait for the log: %s", len(self._waiting), lost)
+            return
+        self.counters.sent_total += len(batch)
+        for login, sent in batch.items():
+            if self._waiting.get(login) is sent:
+                del self._waiting[login]
+
+    def _channel(self, login: str) -> _Channel:
+        channel = self._channels.pop(login, None)
+        if channel is None:
+            if len(self._channels) >= MAX_CHANNELS:
+                oldest = next(iter(self._channels))
+                del self._channels[oldest]
+                self._waiting.pop(oldest, None)
+                self.counters.forgotten_total += 1
+            channel = _Channel("", 0, deque(maxlen=records.MAX_TRIED))
+        self._channels[login] = channel
+        return channel
