@@ -163,9 +163,8 @@ async def test_a_database_killed_and_started_again_loses_and_repeats_nothing(tmp
                     break
                 except LogError:
                     await asyncio.to_thread(server.start)
-            if rng.random() < 0.06:
-                pid = server.running_pid()
-                assert pid is not None
+            # A backend may outlive its killed postmaster by one append: then there is nothing left to kill.
+            if rng.random() < 0.06 and (pid := server.running_pid()) is not None:
                 os.kill(pid, signal.SIGKILL)
         await asyncio.to_thread(server.start)
         wanted, said = await settled(log)
