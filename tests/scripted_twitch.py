@@ -1,4 +1,4 @@
-"""A chat server for tests: Twitch's dialect over real TLS with an own authority made on the spot, and its misbehaviours.
+"""A chat server for tests: Twitch's dialect over real TLS with an own authority, and Twitch's misbehaviours.
 
 One listener on a free port of 127.0.0.1, in the test's own event loop. By itself it does what Twitch does; a test turns
 its knobs (`caps`, `join_answer`, …) or takes a session and speaks for the server. Every wait is for something said, and
@@ -7,6 +7,8 @@ bounded by PATIENCE_S.
 
 import asyncio
 import contextlib
+import os
+import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
@@ -71,7 +73,9 @@ class Session:
 
     def half_close(self) -> None:
         """No more bytes from the server, though it would read on."""
-        self.writer.get_extra_info("socket").shutdown(1)
+        number = os.dup(self.writer.get_extra_info("socket").fileno())  # uvloop's own socket object cannot
+        with socket.socket(fileno=number) as same:
+            same.shutdown(socket.SHUT_WR)
 
     async def until(self, what: Callable[["Session"], bool]) -> None:
         """Wait until that is so."""

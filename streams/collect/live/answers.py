@@ -49,13 +49,16 @@ class Answers:
         if channel is None or not channel.wanted or self._is_heard_elsewhere(channel, connection):
             self._roster.send_part(connection, login)
             return
-        if channel.home is not connection:
+        newly = channel.home is not connection
+        if newly:
             self._roster.heard(channel, connection)
         elif room_id is None or (channel.room_told and room_id == channel.room_id):
             return
         if room_id is not None:
             if channel.room_id not in (None, room_id):
-                self._given_away(channel, channel.room_id, room_id)
+                self._given_away(channel, room_id)
+                if not newly:
+                    self._roster.intake.lost(login, connection.number)
             channel.room_id, channel.room_told = room_id, True
         self._roster.intake.observing(login, room_id, connection.number, at_ms)
         if room_id is not None:
@@ -67,15 +70,14 @@ class Answers:
         home = channel.home
         return home not in (None, connection) and channel.asked is not connection and not home.draining
 
-    def _given_away(self, channel: Channel, before: str | None, room_id: str) -> None:
+    def _given_away(self, channel: Channel, room_id: str) -> None:
         """The login belongs to somebody else now: what was heard under it ends, and another channel begins."""
-        roster = self._roster
+        roster, before = self._roster, channel.room_id
         roster.metrics.identity_changes_total += 1
         roster.note(channel, "room-id", f"is {room_id}, was {before}")
         logger.warning("#%s is room %s now and was room %s", channel.login, room_id, before)
-        for connection in (channel.home, channel.former):
-            if connection is not None:
-                roster.intake.lost(channel.login, connection.number)
+        if channel.former is not None:
+            roster.part(channel, channel.former)
         if before is not None and roster.by_room.get(before) == channel.login:
             del roster.by_room[before]
 

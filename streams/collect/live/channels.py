@@ -125,7 +125,8 @@ class Channel:
         """It is no longer joined or asked for there. Returns whether it was heard there."""
         heard = connection is self.home or connection is self.former
         if connection is self.home:
-            self.home = None
+            # During the overlap of a move it is still heard where it came from.
+            self.home, self.former = self.former, None
             if now_s - self.home_since_s >= STEADY_S:
                 self.failures = 0
         if connection is self.former:

@@ -13,7 +13,7 @@ import ssl
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Final, Protocol, cast
 
 from streams.collect.irc import Malformed, Message, parse_line
 from streams.collect.live.framing import LineBuffer
@@ -141,8 +141,7 @@ class Connection(asyncio.Protocol):
     # ---- asyncio.Protocol ------------------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is none by its class
         self._write(self._handshake.opening())
         self._keepalive = Keepalive(self._loop.time(), self._timing.deadlines)
 

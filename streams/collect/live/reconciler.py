@@ -115,9 +115,9 @@ class Reconciler:
         roster = self._roster
         for login in sorted(connection.channels):
             channel = roster.channels[login]
-            only = channel.home is connection
+            heard = channel.home is connection
             roster.leave(channel, connection)
-            if only:
+            if heard and channel.home is None:
                 roster.metrics.channels_lost_total += 1
                 channel.reason = f"connection ended: {reason}"
                 roster.note(channel, "connection", f"ended: {reason}")

@@ -16,7 +16,7 @@ from streams.collect.live.reconciler import Reconciler
 from streams.collect.live.roster import Roster
 from streams.collect.live.tls import client_context
 from tests.recording_intake import RecordingIntake
-from tests.scripted_twitch import HOST, Authority, ScriptedTwitch, scripted_twitch
+from tests.scripted_twitch import HOST, PATIENCE_S, Authority, ScriptedTwitch, scripted_twitch
 
 QUICK = Timing(connect_s=5.0, welcome_s=5.0, deadlines=Deadlines(ping_s=0.1, silent_s=0.5, answer_s=0.8))
 """Deadlines of a test: short, but long for a loopback."""
@@ -45,6 +45,28 @@ def endpoint(twitch: ScriptedTwitch, authority: Authority) -> Endpoint:
     return Endpoint(HOST, twitch.port, client_context(authority.ca_file))
 
 
+class Reported:
+    """Reports as they come."""
+
+    def __init__(self) -> None:
+        self.states: dict[str, str] = {}
+        self.attempts: list[tuple[str, str, str]] = []
+        self._news = asyncio.Event()
+
+    def tried(self, login: str, what: str, outcome: str) -> None:
+        self.attempts.append((login, what, outcome))
+
+    def report(self, login: str, state: str, reason: str = "", room_id: str | None = None) -> None:
+        self.states[login] = state
+        self._news.set()
+
+    async def until(self, login: str, state: str) -> None:
+        async with asyncio.timeout(PATIENCE_S):
+            while self.states.get(login) != state:
+                self._news.clear()
+                await self._news.wait()
+
+
 class Collecting:
     """A pool and a reconciler that run. Pacing is that of the process unless the test gives another."""
 
@@ -55,7 +77,8 @@ class Collecting:
         self.metrics = CollectMetrics()
         chance = random.Random(seed)
         self.pool = Pool(endpoint, self.intake, self.metrics, timing=timing, channels=channels, chance=chance)
-        roster = Roster(self.pool, self.intake, self.metrics, chance=chance)
+        self.reports = Reported()
+        roster = Roster(self.pool, self.intake, self.metrics, reports=self.reports, chance=chance)
         self.reconciler = Reconciler(roster, pacing or Pacing())
         self.pool.attach(self.reconciler)
 

@@ -9,7 +9,7 @@ import pytest
 from streams.collect.live.connection import Endpoint
 from streams.collect.live.pacing import Pacing
 from tests.integration.streams.collect.live.conftest import Collecting
-from tests.scripted_twitch import PATIENCE_S, ScriptedTwitch, Session
+from tests.scripted_twitch import ScriptedTwitch, Session
 
 FREE = 10_000
 """JOINs a window, where a test is not about pacing."""
@@ -177,9 +177,7 @@ async def test_a_refused_channel_is_parked_with_its_reason(
     async with running(collect()) as one:
         one.reconciler.want(names(3))
         await all_observed(one, frozenset({"ch1", "ch2"}))
-        async with asyncio.timeout(PATIENCE_S):
-            while one.state("ch0") != "parked":
-                await asyncio.sleep(0.01)
+        await one.reports.until("ch0", "parked")
         state = next(state for state in one.reconciler.states() if state.login == "ch0")
         assert state.reason == reason and state.retry_at_ms is not None
         assert "again in" in state.tried[-1].outcome
