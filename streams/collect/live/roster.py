@@ -104,6 +104,8 @@ class Roster:
         """The server confirmed it there. Where it was heard elsewhere, it is left there a moment later."""
         now_s = self.clock_s()
         self.metrics.joins_confirmed_total += 1
+        if channel.former is connection:
+            channel.former = None  # back to where it came from
         before = channel.confirm(connection, now_s)
         self.note(channel, "JOIN", f"confirmed on connection {connection.number}")
         if before is not None:
