@@ -8,8 +8,8 @@ import logging
 from typing import Final
 
 from streams.collect.irc import Message, split_userhost
-from streams.collect.live.channels import Channel
 from streams.collect.live.connection import Connection
+from streams.collect.live.membership import Channel
 from streams.collect.live.notices import Refusal, channel_login, refusal_of
 from streams.collect.live.pacing import Pacing
 from streams.collect.live.roster import REFUSED, Roster

@@ -11,7 +11,7 @@ import random
 import socket
 import ssl
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final, Protocol, cast
 
@@ -84,6 +84,7 @@ class Connection(asyncio.Protocol):
         timing: Timing,
         *,
         room: int = CHANNELS,
+        clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
         loop = asyncio.get_running_loop()
         self.number = number
@@ -99,6 +100,7 @@ class Connection(asyncio.Protocol):
         """The reason, once it has ended."""
         self._loop = loop
         self._intake = intake
+        self._clock_ms = clock_ms
         self._listener = listener
         self._metrics = metrics
         self._timing = timing
@@ -146,15 +148,15 @@ class Connection(asyncio.Protocol):
         self._keepalive = Keepalive(self._loop.time(), self._timing.deadlines)
 
     def data_received(self, data: bytes) -> None:
-        at_ms = time.time_ns() // 1_000_000
+        at_ms = self._clock_ms()
         self._metrics.reads_total += 1
         self._metrics.bytes_total += len(data)
         self._keepalive.heard(self._loop.time())
         self._suspected = False
         self._intake.heard(self.number, at_ms)
-        dropped = self._buffer.dropped_total
+        cut = self._buffer.cut_lines
         lines = self._buffer.feed(data)
-        self._metrics.lines_over_limit_total += self._buffer.dropped_total - dropped
+        self._metrics.lines_over_limit_total += self._buffer.cut_lines - cut
         if lines:
             for line in self._intake.received(self.number, lines, at_ms):
                 self._act(line, at_ms)

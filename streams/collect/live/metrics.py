@@ -32,7 +32,7 @@ class CollectMetrics:
     reads_total: int = _counter("Reads from sockets that gave bytes")
     control_lines_total: int = _counter("Lines that were not chat and were acted on")
     control_lines_malformed_total: int = _counter("Lines that were not chat and not of IRC's form; passed over")
-    lines_over_limit_total: int = _counter("Lines longer than 64 KiB; dropped up to their end")
+    lines_over_limit_total: int = _counter("Lines longer than 64 KiB; cut, and the rest skipped up to their end")
     connects_total: int = _counter("Connections that were tried")
     connected_total: int = _counter("Connections that were welcomed by the server")
     connect_failures_total: Counter[str] = _by("reason", "Connections that did not come about")

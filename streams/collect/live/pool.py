@@ -11,6 +11,7 @@ import itertools
 import logging
 import random
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -68,8 +69,10 @@ class Pool:
         timing: Timing | None = None,
         channels: int = CHANNELS,
         chance: random.Random | None = None,
+        clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
-        """channels: most of one connection."""
+        """channels: most of one connection. clock_ms: what stamps the bytes that are read, ms UTC."""
+        self._clock_ms = clock_ms
         self._endpoint = endpoint
         self._intake = intake
         self._metrics = metrics
@@ -182,7 +185,14 @@ class Pool:
     async def _hold_one(self, line: _Line) -> None:
         """Open a connection and stay with it until it has ended."""
         connection = Connection(
-            next(self._numbers), self._intake, self, self._metrics, self._chance, self._timing, room=self._channels
+            next(self._numbers),
+            self._intake,
+            self,
+            self._metrics,
+            self._chance,
+            self._timing,
+            room=self._channels,
+            clock_ms=self._clock_ms,
         )
         self._metrics.connects_total += 1
         try:

@@ -17,8 +17,8 @@ from typing import Final
 
 from streams.collect.irc import Message
 from streams.collect.live.answers import Answers
-from streams.collect.live.channels import Channel, ChannelState
 from streams.collect.live.connection import Connection
+from streams.collect.live.membership import Channel, ChannelState
 from streams.collect.live.metrics import Levels
 from streams.collect.live.notices import Refusal
 from streams.collect.live.pacing import Pacing

@@ -13,8 +13,8 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from streams.collect.live.backoff import wait_s
-from streams.collect.live.channels import RETRY_S, Channel, ChannelState
 from streams.collect.live.connection import Connection
+from streams.collect.live.membership import RETRY_S, Channel, ChannelState
 from streams.collect.live.metrics import CollectMetrics, Levels
 from streams.collect.live.notices import Refusal
 from streams.collect.live.port import Intake

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from streams.collect.chunk import MAX_LINE_BYTES as LINE_LIMIT
 from streams.collect.irc import Message
 from streams.collect.live.connection import ConnectFailed, Connection, Endpoint, Timing, connect
-from streams.collect.live.framing import LINE_LIMIT
 from streams.collect.live.keepalive import Deadlines
 from streams.collect.live.metrics import CollectMetrics
 from streams.collect.live.tls import TlsError, client_context
@@ -243,13 +243,14 @@ async def test_lines_split_at_any_byte_come_through_whole(twitch: ScriptedTwitch
     assert [told.login for told in one.intake.of("chat")] == [f"line {n}" for n in range(200)]
 
 
-async def test_a_line_without_end_is_dropped_and_the_next_is_read(twitch: ScriptedTwitch, opened: Opener) -> None:
+async def test_a_line_without_end_is_cut_and_the_next_is_read(twitch: ScriptedTwitch, opened: Opener) -> None:
     one = await opened()
     session = await twitch.session(0)
     session.raw(b":v!v@v PRIVMSG #a :" + b"x" * (40 * LINE_LIMIT) + b"\r\n")
     session.chat("a", "after")
-    await one.intake.until(lambda intake: len(intake.of("chat")) == 1)
-    assert one.intake.of("chat")[0].login == "after"
+    await one.intake.until(lambda intake: len(intake.of("chat")) == 2)
+    cut, whole = one.intake.of("chat")
+    assert len(cut.login) <= LINE_LIMIT and whole.login == "after"
     assert one.metrics.lines_over_limit_total == 1
     assert one.it.alive
 

@@ -3,7 +3,7 @@
 import pytest
 
 from streams.collect.irc import parse_line
-from streams.collect.live.channels import RETRY_S
+from streams.collect.live.membership import RETRY_S
 from streams.collect.live.notices import Refusal, refusal_of
 
 

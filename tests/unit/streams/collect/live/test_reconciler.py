@@ -6,8 +6,8 @@ from typing import Any, cast
 import pytest
 
 from streams.collect.irc import parse_line
-from streams.collect.live.channels import MAX_TRIED, ChannelState
 from streams.collect.live.connection import Connection
+from streams.collect.live.membership import MAX_TRIED, ChannelState
 from streams.collect.live.metrics import CollectMetrics
 from streams.collect.live.pacing import Pacing
 from streams.collect.live.reconciler import JOIN_ANSWER_S, LEAVE_S, Reconciler
