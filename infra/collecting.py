@@ -24,7 +24,7 @@ from streams.collect.live.metrics import CollectMetrics, Levels
 from streams.collect.live.pacing import Pacing
 from streams.collect.live.pool import Pool
 from streams.collect.live.port import Intake, WantedChannels
-from streams.collect.live.reconciler import Reconciler
+from streams.collect.live.reconciler import MAX_CHANNELS, Reconciler
 from streams.collect.live.roster import Roster
 from streams.collect.live.tls import client_context
 from streams.log.port import Log
@@ -259,8 +259,9 @@ class CountingOnly:
             at = (words[0][:1] == b"@") + (words[0][:1] == b"@" or words[0][:1] == b":")
             if len(words) > at + 1 and words[at] in self._CHAT:
                 login = words[at + 1][1:].decode("ascii", "replace")
-                if login in self._activity:
-                    seen = self._activity[login]
+                # In one read, lines may stand right behind the confirmation that is acted on after them.
+                seen = self._activity.get(login, Activity())
+                if login in self._activity or len(self._activity) < MAX_CHANNELS:
                     self._activity[login] = seen._replace(events=seen.events + 1, last_event_ms=at_ms)
             elif line:
                 rest.append(line)

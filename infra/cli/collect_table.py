@@ -91,8 +91,9 @@ def picture(seen: Seen, rates: Mapping[str, float], width: int, height: int) -> 
     messages = list(seen.messages)[-min(len(seen.messages), 3, height // 6) :] if height >= 6 else []
     room = max(1, height - len(head) - len(messages) - 2)  # two: the names of the columns, and what is left out
     heard, others, left_out = _rows(seen.states, rates, room)
-    login_width = min(LOGIN_CHARS, max(8, width - _STATE_CHARS - 8 - 2 * _GAP))
     columns = [column for column in _NUMBERS if column.least_terminal <= width]
+    taken = _GAP + _STATE_CHARS + sum(_GAP + column.width for column in columns)
+    login_width = min(LOGIN_CHARS, max(8, width - taken))
     numbers = _table(login_width, header=True)
     for column in columns:
         numbers.add_column(column.name, justify="right", width=column.width, no_wrap=True, header_style="dim")

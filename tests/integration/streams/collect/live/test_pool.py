@@ -88,6 +88,19 @@ async def test_joins_of_the_process_keep_to_the_pacing_over_all_connections(
     assert times_s[-1] - times_s[0] < 10
 
 
+async def test_ninety_channels_are_joined_soon_after_the_pacings_own_minimum(
+    collect: Collect, twitch: ScriptedTwitch
+) -> None:
+    """The bound is 13 s beyond four windows of 12.5 s; here a window is half a second, and what is beyond is not."""
+    loop = asyncio.get_running_loop()
+    began_s = loop.time()
+    async with running(collect(pacing=Pacing(18, 0.5))) as one:
+        one.reconciler.want(names(90))
+        await all_observed(one, names(90))
+        assert loop.time() - began_s < 4 * 0.5 + 3
+    assert len(twitch.sessions) == 1
+
+
 async def test_an_unwanted_channel_is_parted_and_lost(collect: Collect, twitch: ScriptedTwitch) -> None:
     async with running(collect()) as one:
         one.reconciler.want(names(2))
