@@ -5,16 +5,15 @@ import random
 import pytest
 
 from streams.collect.irc import parse_line
-from streams.collect.live.handshake import CAPABILITIES, MEMBERSHIP, Handshake
+from streams.collect.live.handshake import CAPABILITIES, Handshake
 
 
 def feed(one: Handshake, *lines: bytes) -> bytes:
     return b"".join(one.take(parse_line(line)) for line in lines)
 
 
-def test_membership_is_asked_for_only_where_it_is_wanted() -> None:
-    assert MEMBERSHIP not in Handshake(random.Random(1)).opening()
-    assert b"CAP REQ :" + MEMBERSHIP + b"\r\n" in Handshake(random.Random(1), membership=True).opening()
+def test_membership_is_not_asked_for() -> None:
+    assert b"membership" not in Handshake(random.Random(1)).opening()
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Every number is exported with a meaning."""
 
 from dataclasses import fields
+from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
@@ -21,3 +22,11 @@ def test_every_counter_and_level_is_exported_with_its_meaning() -> None:
     assert registry.get_sample_value("twzrd_collect_connections_ended_total", {"reason": "silent"}) == 3
     assert registry.get_sample_value("twzrd_collect_channels_joined") == 4
     assert registry.get_sample_value("twzrd_collect_connections") == 9
+
+
+def test_every_number_is_explained_in_the_chapter() -> None:
+    text = (Path(__file__).parents[5] / "docs" / "collector.md").read_text()
+    for one in fields(CollectMetrics):
+        assert f"| `{one.name}`" in text and one.metadata["meaning"] in text
+    for name, meaning in LEVEL_MEANINGS.items():
+        assert f"{name}` | {meaning} |" in text
