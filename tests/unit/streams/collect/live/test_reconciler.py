@@ -316,6 +316,19 @@ def test_the_newest_wish_is_joined_before_a_flood_and_refused_ones_last(seed: in
     assert "JOIN better" in world.sent()[at - 1 : at + 10]
 
 
+def test_refused_channels_wait_behind_every_new_one_however_old_its_wish(seed: int) -> None:
+    world = World(seed, pacing=Pacing(10, 10))
+    dead, good = [f"dead{n}" for n in range(10)], [f"good{n}" for n in range(50)]
+    world.want(*dead, *good)
+    for login in dead:
+        world.say(b"@msg-id=msg_concurrent_channel_limit_reached :t NOTICE #%s :x" % login.encode())
+    world.lines[0].room = 90
+    world.want(*dead, *good, "newest")
+    world.pass_s(60)
+    assert sorted(world.sent()[10:61]) == sorted(f"JOIN {login}" for login in [*good, "newest"])
+    assert world.sent()[61].startswith("JOIN dead")
+
+
 def test_places_are_asked_for_as_channels_come_and_not_for_those_that_wait_long(single: World) -> None:
     single.lines[0].room = 0
     single.want(*[f"c{n}" for n in range(1_000)])
