@@ -15,7 +15,7 @@ from schemas.errors import TwzrdError
 
 PREFIX = "TWZRD_"
 # Read elsewhere on purpose: by the tests' fixtures and the benchmark, never by a process of the system.
-NOT_SETTINGS = frozenset({"TWZRD_REQUIRE_KAFKA", "TWZRD_SHARED", "TWZRD_SEED"})
+NOT_SETTINGS = frozenset({"TWZRD_REQUIRE_INSPIRCD", "TWZRD_REQUIRE_KAFKA", "TWZRD_SHARED", "TWZRD_SEED"})
 
 
 class SettingsError(TwzrdError):
@@ -69,6 +69,13 @@ def _bootstrap(text: str) -> str:
         host, colon, port = address.strip().rpartition(":")
         if not (host and colon and port.isdigit() and 0 < int(port) < 65_536):
             raise ValueError("empty for the development broker, or host:port, more of them with commas")
+    return text
+
+
+def _chat_server(text: str) -> str:
+    host, colon, port = text.rpartition(":")
+    if not (host and colon and port.isdigit() and 0 < int(port) < 65_536):
+        raise ValueError("host:port; the port must speak TLS")
     return text
 
 
@@ -130,6 +137,8 @@ class Settings:
     cache: Path | None = _setting(None, "downloads (the development broker); default ~/.cache/twzrd", _path)
     api_host: str = _setting("127.0.0.1", "address the API listens on", str)
     api_port: int = _setting(8480, "port of the API; 0 takes a free one", _whole(0, 65_535))
+    chat_server: str = _setting("irc.chat.twitch.tv:6697", "chat server of the collector, with TLS", _chat_server)
+    chat_ca_file: Path | None = _setting(None, "PEM of the only authority to trust for it; none: the system's", _path)
     batch_envelopes: int = _setting(200, "most envelopes in one transaction or poll", _whole(1, 10_000))
     batch_wait_ms: int = _setting(50, "longest wait for a batch to fill", _whole(0, 60_000))
     batch_bytes: int = _setting(4 * 1024 * 1024, "most bytes in one batch", _whole(65_536, 64 * 1024 * 1024))

@@ -96,8 +96,8 @@ def parts_of(port: int) -> list[Part]:
     ]
 
 
-async def run_up(settings: Settings, port: int | None) -> int:
-    """Run everything until asked to stop; returns the exit code."""
+async def run_up(settings: Settings, port: int | None, collect: Sequence[str] = ()) -> int:
+    """Run everything until asked to stop; returns the exit code. collect: arguments of the collector; none: without."""
     stop = stop_on_signals()
     compose.pepper_of(settings)
     with contextlib.ExitStack() as stack:
@@ -105,7 +105,10 @@ async def run_up(settings: Settings, port: int | None) -> int:
         environment = {"TWZRD_DATABASE_URL": stack.enter_context(compose.database(settings))}
         if settings.log == "kafka":
             environment["TWZRD_KAFKA_BOOTSTRAP"] = stack.enter_context(compose.broker(settings))
-        supervisor = Supervisor(settings, parts_of(settings.api_port if port is None else port), environment)
+        parts = parts_of(settings.api_port if port is None else port)
+        if collect:
+            parts.append(Part("collect", ["collect", *collect]))
+        supervisor = Supervisor(settings, parts, environment)
         supervisor.start()
         await stop.wait()
         await supervisor.stop()

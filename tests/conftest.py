@@ -25,6 +25,7 @@ from projections import schema
 
 PROJECT = Path(__file__).parent.parent
 _NO_KAFKA = "NOT TESTED ON KAFKA: "
+NO_INSPIRCD = "NOT TESTED ON INSPIRCD: "
 
 # The machine is shared and slow at times: only the test's own time-out counts, not Hypothesis' per-example one.
 hypothesis.settings.register_profile("twzrd", deadline=None, print_blob=True)
@@ -194,8 +195,9 @@ def _start_or_skip(broker: DevKafka) -> str:
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    reasons = [str(r.longrepr) for r in terminalreporter.stats.get("skipped", []) if _NO_KAFKA in str(r.longrepr)]
-    if reasons:
-        reason = reasons[0][reasons[0].index(_NO_KAFKA) :].rstrip("')")
-        terminalreporter.section("KAFKA SKIPPED", sep="!", red=True, bold=True)
-        terminalreporter.line(f"{len(reasons)} tests did not run. {reason}", red=True)
+    skipped = [str(report.longrepr) for report in terminalreporter.stats.get("skipped", [])]
+    for mark, title in ((_NO_KAFKA, "KAFKA SKIPPED"), (NO_INSPIRCD, "INSPIRCD SKIPPED")):
+        reasons = [text[text.index(mark) :].rstrip("')") for text in skipped if mark in text]
+        if reasons:
+            terminalreporter.section(title, sep="!", red=True, bold=True)
+            terminalreporter.line(f"{len(reasons)} tests did not run. {reasons[0]}", red=True)

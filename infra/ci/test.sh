@@ -4,7 +4,8 @@
 #   infra/ci/test.sh [--stages a,b,…] [pytest arguments…]
 #
 # Stages: lint types contracts unit property conformance integration browser. `checks` stands for the first three.
-# Without Java the Kafka tests are skipped, loudly; TWZRD_REQUIRE_KAFKA=1 makes that a failure.
+# Without Java the Kafka tests are skipped, loudly; TWZRD_REQUIRE_KAFKA=1 makes that a failure. The same for inspircd and
+# TWZRD_REQUIRE_INSPIRCD=1.
 set -uo pipefail
 cd "$(dirname "$0")/../.."
 bin=$PWD/.venv/bin

@@ -19,6 +19,7 @@ MODULES: Final = {
     "pipeline": ("load", "work", "project", "archive", "serve", "up", "demo"),
     "data": ("db", "export", "log", "reseal", "dev", "status"),
     "keys": ("keys", "settings"),
+    "collect": ("collect",),
     "control": ("channels", "optout"),
     "beside": ("discover", "close", "raw"),
 }

@@ -117,12 +117,19 @@ def serve(settings: Settings, host: str | None, port: int | None) -> None:
 
 @click.command()
 @click.option("--port", type=click.IntRange(0, 65535), help="Port of the API (TWZRD_API_PORT).")
+@click.option("--collect", metavar="A,B,C", help="Collect these channels live, too; @FILE: as --channels-file.")
+@click.option("--discover", is_flag=True, help="Collect live channels that Twitch's own list names, too.")
 @click.pass_obj
-def up(settings: Settings, port: int | None) -> None:
-    """Everything for one machine in one process group: worker, projections, archiver, API."""
+def up(settings: Settings, port: int | None, collect: str | None, discover: bool) -> None:
+    """Everything for one machine in one process group: worker, projections, archiver, API; a collector if wanted."""
     from infra.supervisor import run_up
 
-    sys.exit(run(run_up(settings, port)))
+    if collect is not None and discover:
+        raise click.UsageError("--collect and --discover exclude each other; give one of them")
+    arguments: tuple[str, ...] = ("--discover",) if discover else ()
+    if collect is not None:
+        arguments = ("--channels-file", collect[1:]) if collect.startswith("@") else ("--channels", collect)
+    sys.exit(run(run_up(settings, port, arguments)))
 
 
 @click.command()

@@ -36,6 +36,8 @@ def test_every_setting_is_read_from_its_variable() -> None:
         "TWZRD_CACHE": "/var/cache/x",
         "TWZRD_API_HOST": "::1",
         "TWZRD_API_PORT": "0",
+        "TWZRD_CHAT_SERVER": "localhost:6697",
+        "TWZRD_CHAT_CA_FILE": "/etc/ca.pem",
         "TWZRD_BATCH_ENVELOPES": "1000",
         "TWZRD_BATCH_WAIT_MS": "5",
         "TWZRD_BATCH_BYTES": "1000000",

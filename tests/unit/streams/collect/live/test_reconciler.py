@@ -1,0 +1,457 @@
+"""The state machine of channels, on connections that only remember and a clock that the test moves."""
+
+import random
+from typing import Any, cast
+
+import pytest
+
+from streams.collect.irc import parse_line
+from streams.collect.live.connection import Connection
+from streams.collect.live.membership import MAX_TRIED, ChannelState
+from streams.collect.live.metrics import CollectMetrics
+from streams.collect.live.pacing import Pacing
+from streams.collect.live.reconciler import JOIN_ANSWER_S, LEAVE_S, Reconciler
+from streams.collect.live.roster import OVERLAP_S, Roster
+from tests.recording_intake import RecordingIntake, Told
+
+
+class Line:
+    """A connection that remembers what it was told to send."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.nick = b"justinfan1"
+        self.channels: set[str] = set()
+        self.parting: set[str] = set()
+        self.room = 90
+        self.draining = False
+        self.over = False
+        self.sent: list[str] = []
+
+    def join(self, logins: list[str]) -> None:
+        self.sent += [f"JOIN {login}" for login in logins]
+
+    def part(self, logins: list[str]) -> None:
+        self.sent += [f"PART {login}" for login in logins]
+
+
+class World:
+    """Reconciler, its connections, and time."""
+
+    def __init__(self, seed: int, lines: int = 1, pacing: Pacing | None = None) -> None:
+        self.now_s = 1_000.0
+        self.lines = [Line(number) for number in range(1, lines + 1)]
+        self.ensured: list[int] = []
+        self.emptied_lines: list[int] = []
+        self.intake = RecordingIntake()
+        self.intake._tell = self.intake.told.append  # type: ignore[method-assign, assignment]  # no loop here
+        self.metrics = CollectMetrics()
+        self.reported: list[tuple[str, str]] = []
+        roster = Roster(
+            cast(Any, self),
+            self.intake,
+            self.metrics,
+            reports=self,
+            chance=random.Random(seed),
+            clock_s=lambda: self.now_s,
+            clock_ms=lambda: int(self.now_s * 1000),
+        )
+        self.it = Reconciler(roster, pacing or Pacing(1_000))
+
+    # the pool
+    def ensure(self, places: int) -> None:
+        self.ensured.append(places)
+
+    def place(self) -> Connection | None:
+        free = [one for one in self.lines if not one.draining and len(one.channels) < one.room]
+        return cast(Connection, min(free, key=lambda one: len(one.channels), default=None))
+
+    def occupied(self) -> int:
+        return sum(len(one.channels) for one in self.lines if not one.draining)
+
+    def open_count(self) -> int:
+        return len(self.lines)
+
+    def emptied(self, connection: Connection) -> None:
+        self.emptied_lines.append(connection.number)
+
+    # the reports
+    def tried(self, login: str, what: str, outcome: str) -> None:
+        assert len(outcome) < 200
+
+    def report(self, login: str, state: str, reason: str = "", room_id: str | None = None) -> None:
+        self.reported.append((login, state))
+
+    # what a test does
+    def want(self, *logins: str) -> None:
+        self.it.want(frozenset(logins))
+        self.it.step()
+
+    def say(self, line: bytes, on: int = 1) -> None:
+        self.it.said(cast(Connection, self.lines[on - 1]), parse_line(line), int(self.now_s * 1000))
+        self.it.step()
+
+    def confirm(self, login: str, room_id: int | None = None, on: int = 1) -> None:
+        self.say(b":justinfan1!justinfan1@t JOIN #" + login.encode(), on)
+        if room_id is not None:
+            self.say(b"@room-id=%d :t ROOMSTATE #%s" % (room_id, login.encode()), on)
+
+    def drain(self, on: int = 1) -> None:
+        self.lines[on - 1].draining = True
+        self.it.leave_soon(cast(Connection, self.lines[on - 1]), "RECONNECT")
+        self.it.step()
+
+    def end(self, on: int = 1) -> None:
+        line = self.lines[on - 1]
+        line.draining = line.over = True  # the pool has it no more
+        self.it.ended(cast(Connection, line), "reset")
+        self.it.step()
+
+    def pass_s(self, seconds: float) -> None:
+        until_s = self.now_s + seconds
+        while self.now_s < until_s:
+            self.now_s = min(until_s, self.now_s + self.it.step())
+        self.it.step()
+
+    def state(self, login: str) -> ChannelState:
+        return next(one for one in self.it.states() if one.login == login)
+
+    def sent(self, on: int = 1) -> list[str]:
+        return self.lines[on - 1].sent
+
+
+@pytest.fixture
+def world(seed: int) -> World:
+    return World(seed, lines=2)
+
+
+@pytest.fixture
+def single(seed: int) -> World:
+    return World(seed)
+
+
+def test_wanted_joining_joined_in_that_order_and_the_intake_is_told(single: World) -> None:
+    single.lines[0].room = 0
+    single.want("a")
+    assert single.state("a").state == "wanted"
+    single.lines[0].room = 90
+    single.it.step()
+    assert single.state("a").state == "joining" and single.sent() == ["JOIN a"]
+    single.confirm("a", 7)
+    assert single.state("a").state == "joined" and single.state("a").room_id == "7"
+    assert single.intake.told == [Told("observing", "a", 1, None), Told("observing", "a", 1, "7")]
+    assert single.reported == [("a", "wanted"), ("a", "joining"), ("a", "joined")]
+
+
+def test_a_roomstate_alone_confirms_and_later_ones_say_nothing_new(single: World) -> None:
+    single.want("a")
+    single.say(b"@room-id=7 :t ROOMSTATE #a")
+    single.say(b"@room-id=7;slow=10 :t ROOMSTATE #a")
+    assert single.intake.told == [Told("observing", "a", 1, "7")]
+
+
+def test_a_foreign_join_confirms_nothing(single: World) -> None:
+    single.want("a")
+    single.say(b":somebody!s@t JOIN #a")
+    assert single.state("a").state == "joining" and not single.intake.told
+
+
+def test_an_unanswered_join_is_parked_and_tried_again_at_growing_intervals(single: World) -> None:
+    single.want("a")
+    pauses = []
+    for tries in range(1, 12):
+        assert len([one for one in single.sent() if one == "JOIN a"]) == tries
+        single.pass_s(JOIN_ANSWER_S)
+        state = single.state("a")
+        assert (state.state, state.reason, state.failures) == ("parked", "no answer to JOIN", tries)
+        assert state.retry_at_ms is not None
+        pauses.append(state.retry_at_ms / 1000 - single.now_s)
+        single.pass_s(pauses[-1] + 0.01)
+    assert all(0.49 * min(1_800, 15 * 2**n) < pause <= min(1_800, 15 * 2**n) for n, pause in enumerate(pauses))
+    assert not single.lines[0].channels - {"a"}
+    assert len(single.state("a").tried) == MAX_TRIED
+
+
+def test_an_answer_that_comes_late_still_counts(single: World) -> None:
+    single.want("a")
+    single.pass_s(JOIN_ANSWER_S)
+    single.confirm("a", 7)
+    assert single.state("a").state == "joined" and single.state("a").retry_at_ms is None
+    assert single.lines[0].channels == {"a"}
+    single.pass_s(3_600)
+    assert single.sent() == ["JOIN a"]
+
+
+def test_a_lost_connection_ends_the_claim_and_the_channel_is_joined_elsewhere_first(world: World) -> None:
+    world.want("a", "b")
+    on = {login: number for number in (1, 2) for login in world.lines[number - 1].channels}
+    for login, number in on.items():
+        world.confirm(login, on=number)
+    first = next(login for login, number in on.items() if number == 1)
+    world.end(1)
+    assert world.intake.told[-1] == Told("lost", first, 1)
+    assert world.sent(2)[-1] == f"JOIN {first}" and world.state(first).state == "joining"
+    assert world.state(first).failures == 0
+    assert (
+        "connection ended: reset" in [one.outcome for one in world.state(first).tried]
+        or world.state(first).reason == "connection ended: reset"
+    )
+
+
+def test_a_move_overlaps_and_only_then_leaves_the_old_connection(world: World) -> None:
+    world.lines[1].room = 0
+    world.want("a")
+    world.confirm("a", 7)
+    world.lines[1].room = 90
+    world.drain(1)
+    assert world.state("a").state == "moving" and world.sent(2) == ["JOIN a"]
+    world.confirm("a", 7, on=2)
+    assert world.state("a").state == "joined" and world.state("a").connection == 2
+    assert not world.intake.of("lost")
+    world.pass_s(OVERLAP_S - 0.1)
+    assert not world.intake.of("lost") and not world.emptied_lines
+    world.pass_s(0.1)
+    assert world.intake.of("lost") == [Told("lost", "a", 1)]
+    assert world.sent(1)[-1] == "PART a" and world.emptied_lines == [1]
+
+
+def test_a_connection_that_ends_during_the_overlap_loses_nothing(world: World) -> None:
+    world.lines[1].room = 0
+    world.want("a")
+    world.confirm("a")
+    world.lines[1].room = 90
+    world.drain(1)
+    world.confirm("a", on=2)
+    world.end(1)
+    assert world.metrics.channels_lost_total == 0
+    world.pass_s(10)
+    assert world.intake.observed() == {("a", 2)}
+
+
+def test_a_move_whose_new_connection_ends_at_once_stays_where_it_was(world: World) -> None:
+    world.lines[1].room = 0
+    world.want("a")
+    world.confirm("a")
+    world.lines[1].room = 90
+    world.drain(1)
+    world.confirm("a", on=2)
+    world.end(2)
+    assert world.state("a").state == "moving" and world.intake.observed() == {("a", 1)}
+    assert world.metrics.channels_lost_total == 0
+
+
+def test_a_join_asked_on_a_connection_that_is_left_is_asked_elsewhere(world: World) -> None:
+    world.lines[1].room = 0
+    world.want("a")
+    world.lines[1].room = 90
+    world.drain(1)
+    assert world.sent(2) == ["JOIN a"] and not world.lines[0].channels
+    world.confirm("a", on=1)  # it comes all the same
+    world.confirm("a", on=2)
+    world.pass_s(OVERLAP_S)
+    assert world.intake.observed() == {("a", 2)}
+
+
+@pytest.mark.parametrize(
+    ("line", "reason", "least_s", "most_s"),
+    [
+        (b"@msg-id=msg_channel_suspended :t NOTICE #a :x", "suspended", 450, 900),
+        (b"@msg-id=msg_banned :t NOTICE #a :x", "banned there", 1_800, 3_600),
+        (b"@msg-id=msg_room_not_found :t NOTICE #a :x", "does not exist", 150, 300),
+        (b":t 403 n #a :x", "does not exist", 150, 300),
+        (b":t KICK #a justinfan1 :x", "put out by the server", 2.5, 5),
+        (b":justinfan1!j@t PART #a", "put out by the server", 2.5, 5),
+    ],
+)
+@pytest.mark.parametrize("heard", [False, True])
+def test_a_refusal_parks_the_channel_with_its_reason(
+    single: World, line: bytes, reason: str, least_s: float, most_s: float, heard: bool
+) -> None:
+    single.want("a")
+    if heard:
+        single.confirm("a")
+    single.say(line)
+    state = single.state("a")
+    assert (state.state, state.reason) == ("parked", reason)
+    assert least_s <= state.retry_at_ms / 1000 - single.now_s <= most_s  # type: ignore[operator]
+    assert single.intake.of("lost") == ([Told("lost", "a", 1)] if heard else [])
+    assert not single.lines[0].channels
+    single.pass_s(most_s)
+    assert single.sent()[:2] == ["JOIN a", "JOIN a"]
+
+
+def test_a_rate_limit_holds_every_join(seed: int) -> None:
+    world = World(seed, pacing=Pacing())
+    world.want("a")
+    world.say(b"@msg-id=msg_ratelimit :t NOTICE #a :x")
+    world.want("a", "b")
+    assert world.sent() == ["JOIN a"]
+    world.pass_s(12.5)
+    assert "JOIN b" in world.sent()
+
+
+def test_the_channel_limit_of_a_connection_is_learnt(world: World) -> None:
+    world.lines[1].room = 0
+    world.want("a", "b", "c")
+    world.confirm("a")
+    world.confirm("b")
+    world.say(b"@msg-id=msg_concurrent_channel_limit_reached :t NOTICE #c :x")
+    assert world.lines[0].room == 2
+    world.lines[1].room = 90
+    world.pass_s(5.1)
+    assert world.sent(2) == ["JOIN c"]
+
+
+def test_the_newest_wish_is_joined_before_a_flood_and_refused_ones_last(seed: int) -> None:
+    world = World(seed, pacing=Pacing(10, 10))
+    dead = [f"dead{n}" for n in range(100)]
+    world.want(*dead)
+    world.want(*dead, "good")
+    world.pass_s(10.1)
+    assert "JOIN good" in world.sent()[10:20]
+    world.pass_s(200)  # by now the dead are refused and due again and again
+    world.want(*dead, "good", "better")
+    at = len(world.sent())
+    world.pass_s(10.1)
+    assert "JOIN better" in world.sent()[at - 1 : at + 10]
+
+
+def test_refused_channels_wait_behind_every_new_one_however_old_its_wish(seed: int) -> None:
+    world = World(seed, pacing=Pacing(10, 10))
+    dead, good = [f"dead{n}" for n in range(10)], [f"good{n}" for n in range(50)]
+    world.want(*dead, *good)
+    for login in dead:
+        world.say(b"@msg-id=msg_concurrent_channel_limit_reached :t NOTICE #%s :x" % login.encode())
+    world.lines[0].room = 90
+    world.want(*dead, *good, "newest")
+    world.pass_s(60)
+    assert sorted(world.sent()[10:61]) == sorted(f"JOIN {login}" for login in [*good, "newest"])
+    assert world.sent()[61].startswith("JOIN dead")
+
+
+def test_places_are_asked_for_as_channels_come_and_not_for_those_that_wait_long(single: World) -> None:
+    single.lines[0].room = 0
+    single.want(*[f"c{n}" for n in range(1_000)])
+    assert single.ensured[-1] == 18
+    single.lines[0].room = 90
+    single.it.step()
+    single.it.step()
+    assert single.ensured[-1] == 90 + 18
+    single.want()
+    single.pass_s(LEAVE_S)
+    assert single.ensured[-1] == 0
+
+
+def test_an_unwanted_channel_is_left_forgotten_and_may_come_back(single: World) -> None:
+    single.want("a")
+    single.confirm("a", 7)
+    single.want()
+    assert single.state("a").state == "leaving" and single.sent()[-1] == "PART a"
+    assert single.intake.observed() == set()
+    single.say(b"@room-id=7 :t ROOMSTATE #a")  # said before the PART was read
+    assert single.intake.observed() == set()
+    single.say(b":justinfan1!j@t PART #a")
+    assert not single.it.states() and single.reported[-1] == ("a", "left")
+    single.want("a")
+    single.confirm("a", 7)
+    assert single.intake.observed() == {("a", 1)}
+
+
+def test_a_channel_wanted_again_while_it_leaves_waits_for_no_wrong_confirmation(single: World) -> None:
+    single.want("a")
+    single.confirm("a", 7)
+    single.want()
+    single.want("a")
+    single.say(b"@room-id=7 :t ROOMSTATE #a")  # of the time before the PART
+    assert single.state("a").state == "joining"
+    single.say(b":justinfan1!j@t PART #a")
+    single.confirm("a", 7)
+    assert single.state("a").state == "joined"
+    single.pass_s(LEAVE_S)
+    assert single.state("a").state == "joined"
+
+
+def test_a_confirmation_of_what_nobody_wants_is_answered_with_part(single: World) -> None:
+    single.confirm("stranger")
+    assert single.sent() == ["PART stranger"] and not single.intake.told
+
+
+def test_a_login_that_answers_with_another_room_begins_another_channel(single: World) -> None:
+    single.want("a")
+    single.confirm("a", 7)
+    single.say(b"@room-id=8 :t ROOMSTATE #a")
+    assert single.intake.told[-2:] == [Told("lost", "a", 1), Told("observing", "a", 1, "8")]
+    assert single.state("a").room_id == "8" and single.metrics.identity_changes_total == 1
+    assert "is 8, was 7" in [one.outcome for one in single.state("a").tried]
+
+
+def test_a_login_given_away_while_it_was_not_heard_is_noticed_at_the_next_join(world: World) -> None:
+    world.lines[1].room = 0
+    world.want("a")
+    world.confirm("a", 7)
+    world.lines[1].room = 90
+    world.end(1)
+    world.confirm("a", 8, on=2)
+    assert world.metrics.identity_changes_total == 1
+    assert world.intake.observed() == {("a", 2)} and world.intake.told[-1].room_id == "8"
+
+
+def test_a_renamed_channel_is_found_by_its_room_and_the_old_login_is_tried_seldom(single: World) -> None:
+    single.want("old")
+    single.confirm("old", 7)
+    single.want("old", "new")
+    single.confirm("new", 7)
+    assert single.intake.observed() == {("new", 1)}
+    old, new = single.state("old"), single.state("new")
+    assert (old.state, old.reason, new.state) == ("parked", "renamed", "joined")
+    assert "now #new" in old.tried[-1].outcome and "was #old before" in new.tried[-1].outcome
+    assert single.metrics.renames_total == 1
+
+
+def test_names_that_are_no_login_never_reach_the_server(single: World) -> None:
+    single.want("good", "a b", "a\r\nQUIT", "A", "", "#x", "é", "x" * 65)
+    assert single.sent() == ["JOIN good"]
+    assert single.metrics.wanted_refused_total == 7
+
+
+def test_any_order_of_events_keeps_intake_connections_and_states_in_step(seed: int) -> None:
+    """2,000 random steps: what the Intake believes, what connections hold and what states say stay the same thing."""
+    chance = random.Random(seed)
+    world = World(seed, lines=3, pacing=Pacing(30, 2.0))
+    logins = [f"c{n}" for n in range(12)]
+    for _ in range(2_000):
+        login, on = chance.choice(logins), chance.choice([line.number for line in world.lines if not line.over])
+        match chance.randrange(10):
+            case 0:
+                world.want(*chance.sample(logins, chance.randrange(len(logins) + 1)))
+            case 1 | 2 | 3:
+                asked = sorted((one, line.number) for line in world.lines for one in line.channels)
+                if asked:
+                    one, number = chance.choice(asked)
+                    world.confirm(one, chance.choice((None, 7, 8, 1_000 + int(one[1:]))), number)
+            case 4:
+                world.confirm(login, chance.choice((None, 7)), on)
+            case 5:
+                world.say(b":justinfan1!j@t PART #" + login.encode(), on)
+            case 6:
+                notice = chance.choice(
+                    (b"msg_channel_suspended", b"msg_ratelimit", b"msg_concurrent_channel_limit_reached")
+                )
+                world.say(b"@msg-id=%s :t NOTICE #%s :x" % (notice, login.encode()), on)
+            case 7:
+                if not world.lines[on - 1].draining:
+                    world.drain(on)
+            case 8:
+                if world.lines[on - 1].draining or chance.random() < 0.2:
+                    world.end(on)
+                    assert not world.lines[on - 1].channels
+                    world.lines.append(Line(len(world.lines) + 1))
+            case 9:
+                world.pass_s(chance.choice((0.1, 4.0, 11.0, 400.0)))
+        observed = world.intake.observed()
+        for state in world.it.states():
+            homes = {number for one, number in observed if one == state.login}
+            assert (state.state in ("joined", "moving")) == bool(homes)
+            assert len(homes) <= 2
+        for one, number in observed:
+            assert one in world.lines[number - 1].channels
