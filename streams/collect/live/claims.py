@@ -7,7 +7,9 @@ What proves how far a connection was heard:
 - a line stamped T: all that the server sent before about T has arrived (the stream is ordered);
 - bytes without a stamp (PONG, NOTICE) only after SETTLING_MS: after a stall they may be the first of a backlog whose
   lines are still to come. By then either those lines have shown how far the connection lags, or there are none.
-A claim ends MARGIN_MS before that, since lines arrive up to 0.4 s out of order.
+A claim ends MARGIN_MS before that, since lines arrive up to 0.4 s out of order, and begins JOIN_MARGIN_MS after the
+confirmation arrived: the usual way of a line, by which the clocks are compared, holds some time that Twitch itself takes
+between stamp and dispatch, which a confirmation does not take.
 """
 
 from bisect import bisect_left, bisect_right
@@ -15,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 MARGIN_MS: Final = 1_000
+JOIN_MARGIN_MS: Final = 500
 SETTLING_MS: Final = 1_000
 MAX_LAG_MS: Final = 60_000
 """A line older than this is a repetition (or history), not a connection's lag."""
@@ -156,7 +159,7 @@ class Observed:
         return [stretch for start, end in union.intervals for stretch in self.said.missing(start, end)]
 
     def _since(self, connection: int, ahead_ms: int) -> int:
-        return self._since_ms.setdefault(connection, self.hearing[connection] - ahead_ms)
+        return self._since_ms.setdefault(connection, self.hearing[connection] - ahead_ms + JOIN_MARGIN_MS)
 
     def claimed(self, start_ms: int, end_ms: int, now_ms: int) -> int:
         """An interval was said live. Returns how many holes that shows which were not known at now_ms."""

@@ -45,6 +45,7 @@ class QuickLines:
             or not line.startswith(b" :", end)
             or not 0 < text < len(line) - 1
             or line[0] != _AT
+            or line[1:5] == b"bits"
             or line[text + 1] == _SPACE
             or not line[id_at - 1] == line[room_at - 1] == line[time_at - 1] == line[user_at - 1] == _EQUALS
             or id_at < 4

@@ -126,7 +126,7 @@ class LogOutbound:
     # ---- sending ---------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Send until `close`, then write what is left to the spool. Raises what a log must not raise, all but LogError."""
+        """Send until `close`, then write what is left to the spool. Raises what a log must not: all but LogError."""
         tasks: list[asyncio.Task[Any]] = [asyncio.create_task(self._send_lane(lane)) for lane in self._lanes]
         tasks += [asyncio.create_task(self._send_spool()), asyncio.create_task(self._closing.wait())]
         try:

@@ -5,7 +5,8 @@ A folder of segment files, `<16 digits>.spool`, each a sequence of
     u32 length of body | u32 crc32 of body | body = u8 stream | u16 length of key | key | value        (little-endian)
 
 and `acked`: u64 segment | u64 byte, up to where records are on the log. Writes go straight to the kernel, so kill -9
-loses nothing that `append` took; `sync` (called once a second, and at a segment's end) makes them outlive a power cut. `acked` is not synced: after a power cut some records are sent again, which the fold takes once.
+loses nothing that `append` took; `sync` (called once a second, and at a segment's end) makes them outlive a power cut.
+`acked` is not synced: after a power cut some records are sent again, which the fold takes once.
 """
 
 import fcntl
