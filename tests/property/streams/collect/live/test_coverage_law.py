@@ -37,6 +37,7 @@ class Stream:
     buffer: LineBuffer = field(default_factory=LineBuffer)
     confirmed: set[str] = field(default_factory=set)
     stalled_until: int = 0
+    ends_at: int = 1 << 60
     dead: bool = False
     silent_since: int = 0
 
@@ -93,7 +94,7 @@ class World:
         for stream in self.streams:
             if stream.dead:
                 continue
-            if now % PING_MS == 0:
+            if now % PING_MS == 0 or self.chance.random() < 0.1:  # also other lines without a stamp
                 stream.queue.append((now, b":tmi.twitch.tv PONG tmi.twitch.tv :x\r\n"))
             due = sorted((one for one in stream.queue if one[0] <= now), key=lambda one: one[0])
             stream.queue = [one for one in stream.queue if one[0] > now]
@@ -130,7 +131,7 @@ class World:
                         stream.confirmed.add(login)
                         room = None if self.chance.random() < 0.3 else str(100 + LOGINS.index(login))
                         self.intake.observing(login, room, stream.number, at_ms)
-            if now - stream.silent_since > PING_MS + DETECT_MS or (stream.dead and stream.stalled_until <= now):
+            if now - stream.silent_since > PING_MS + DETECT_MS or (stream.dead and stream.ends_at <= now):
                 self._give_up(stream, now)
 
     def _give_up(self, stream: Stream, now: int) -> None:
@@ -160,14 +161,14 @@ class World:
                 stream.stalled_until = 1 << 60
                 self._allow(stream.logins, PING_MS + DETECT_MS + REJOIN_MS)
             elif kind == "cut":  # what was on its way is lost, in the middle of a line maybe
-                stream.dead = True
+                stream.dead, stream.ends_at = True, now
                 del stream.unread[self.chance.randrange(len(stream.unread) + 1) :]
                 self._allow(stream.logins, REJOIN_MS)
             else:
                 stream.stalled_until = now + self.chance.choice((2_000, 9_000))
                 self._allow(stream.logins, 9_000)
                 if kind == "stall, then cut":
-                    stream.dead = True
+                    stream.dead, stream.ends_at = True, stream.stalled_until + self.chance.randrange(0, 600)
                     self._allow(stream.logins, REJOIN_MS)
 
     def _allow(self, logins: list[str], lasts_ms: int) -> None:
