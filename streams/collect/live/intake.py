@@ -5,16 +5,13 @@ flush a channel's events go out first, and what they allow to be claimed goes wi
 claim is on the log without its events.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Final
-
-import numpy as np
 
 from schemas.columns import EventColumns
 from schemas.envelope import MAX_EVENTS, CoverageKind, encode
 from streams.collect.chunk import LINE_TOO_LONG, MAX_LINE_BYTES
 from streams.collect.cutting import window
-from streams.collect.fast_irc import Block, fast_rows
 from streams.collect.irc import Malformed
 from streams.collect.live.batching import Batch, Pending
 from streams.collect.live.channels import Channels
@@ -23,7 +20,7 @@ from streams.collect.live.clock import TwitchClock
 from streams.collect.live.counters import IntakeCounters
 from streams.collect.live.dead_lines import DeadLines
 from streams.collect.live.holes import Holes
-from streams.collect.live.lines import QuickLines
+from streams.collect.live.lines import QuickLines, split_lines
 from streams.collect.live.port import Outbound, Suppressed
 from streams.collect.live.suppression import NobodySuppressed, Suppression
 from streams.collect.twitch import Skip
@@ -36,8 +33,6 @@ HOLE_WAIT_MS: Final = 60_000
 """A hole that history did not fill by then is declared absent (design: Time)."""
 MAX_PENDING: Final = 8_192
 """Events that wait; more flush at once."""
-COLUMNS_FROM_LINES: Final = 256
-"""Blocks of at least so many lines are read by columns; smaller ones are faster line by line (measured)."""
 QUARANTINE_MS: Final = 60_000
 """An event so far ahead of Twitch's time is no event; the fold would put it aside, too (design: Time)."""
 
@@ -89,24 +84,13 @@ class LiveIntake:
         """See port.Intake."""
         control: list[bytes] = []
         newest_ms = 0
-        rest: Iterable[bytes]
-        if lines.count(b"\n") >= COLUMNS_FROM_LINES:
-            block = Block(lines)
-            fast, done = fast_rows(block)
-            self.counters.shared_chat_copies += int(np.count_nonzero(done))
-            self.counters.lines += len(block.starts)
-            if len(fast.lines):
-                self._pending.add_block(block, fast)
-                newest_ms = int(fast.at.max())
-                done[fast.lines] = True
-            rest = [lines[block.starts[line] : block.ends[line]] for line in np.flatnonzero(~done).tolist()]
-        else:
-            split = lines.split(b"\n")
-            if not split[-1]:
-                split.pop()
-            self.counters.lines += len(split)
-            rest = [line.removesuffix(b"\r") for line in split]
-        for line in rest:
+        block = split_lines(lines)
+        self.counters.lines += block.lines
+        self.counters.shared_chat_copies += block.copies
+        if block.by_columns is not None:
+            self._pending.add_block(*block.by_columns)
+            newest_ms = int(block.by_columns[1].at.max())
+        for line in block.rest:
             if line:
                 newest_ms = max(newest_ms, self._take_line(connection, line, control))
         self.counters.control_lines += len(control)

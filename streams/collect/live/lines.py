@@ -7,18 +7,49 @@ columns (`fast_irc`) equal on every line.
 
 from binascii import Error as NotHex
 from binascii import unhexlify
-from typing import Final
+from typing import Final, NamedTuple
+
+import numpy as np
 
 from schemas.columns import MAX_AT_MS, MESSAGE, MIN_AT_MS
-from streams.collect.irc import parse_line
-from streams.collect.twitch import Event, Skip, read_message
+from streams.collect.fast_irc import Block, FastRows, fast_rows
+from streams.collect.irc import Malformed, parse_line, split_userhost
+from streams.collect.twitch import Event, Skip, read_login, read_message
 
 MAX_KEPT: Final = 65_536
 """Channels and viewers whose texts are kept ready; both tables are emptied when they reach it."""
+COLUMNS_FROM_LINES: Final = 256
+"""Blocks of at least so many lines are read by columns; smaller ones are faster line by line (measured)."""
 _CHAT: Final = frozenset((b"PRIVMSG", b"USERNOTICE", b"CLEARCHAT", b"CLEARMSG"))
 _CLOSES_TAG: Final = b"; "
-_SPACE, _EQUALS, _AT = 0x20, 0x3D, 0x40
+_NO_TEXT: Final = (b"", b" ")
+_SPACE, _HASH, _COLON, _EQUALS, _AT = 0x20, 0x23, 0x3A, 0x3D, 0x40
 _event = tuple.__new__
+
+
+class Received(NamedTuple):
+    """A block of whole lines. by_columns: its ordinary lines, where there are enough to pay; copies: lines of shared
+    chat found on the way; rest: the other lines, without ends, empty ones among them."""
+
+    lines: int
+    by_columns: tuple[Block, FastRows] | None
+    copies: int
+    rest: list[bytes]
+
+
+def split_lines(data: bytes) -> Received:
+    """Read what pays by columns, cut the rest into lines."""
+    if data.count(b"\n") < COLUMNS_FROM_LINES:
+        split = data.split(b"\n")
+        if not split[-1]:
+            split.pop()
+        return Received(len(split), None, 0, [line.removesuffix(b"\r") for line in split])
+    block = Block(data)
+    fast, done = fast_rows(block)
+    copies = int(np.count_nonzero(done))
+    done[fast.lines] = True
+    rest = [data[block.starts[line] : block.ends[line]] for line in np.flatnonzero(~done).tolist()]
+    return Received(len(block.starts), (block, fast) if len(fast.lines) else None, copies, rest)
 
 
 class QuickLines:
@@ -32,6 +63,8 @@ class QuickLines:
 
     def read(self, line: bytes) -> Event | Skip | None:
         """What a line (no line end, not empty) is; None: no chat, for the connection. Raises Malformed."""
+        if line[0] != _AT:
+            return self._read_untagged(line)
         end = line.find(b" ")
         verb = line.find(b" ", end + 2)
         text = line.find(b" ", verb + 10)
@@ -44,7 +77,6 @@ class QuickLines:
             line[verb : verb + 10] != b" PRIVMSG #"
             or not line.startswith(b" :", end)
             or not 0 < text < len(line) - 1
-            or line[0] != _AT
             or line[1:5] == b"bits"
             or line[text + 1] == _SPACE
             or not line[id_at - 1] == line[room_at - 1] == line[time_at - 1] == line[user_at - 1] == _EQUALS
@@ -79,6 +111,19 @@ class QuickLines:
         if not MIN_AT_MS <= at_ms < MAX_AT_MS or len(event_id) != 16:
             return self._read_by_all_rules(line)
         return _event(Event, (*channel, at_ms, event_id, MESSAGE, *viewer, 0))
+
+    def _read_untagged(self, line: bytes) -> Event | Skip | None:
+        """Lines for the connection, and those of a server that gives no tags, which have no time."""
+        parts = line.split(b" ", 3)
+        if len(parts) < 3 or line[0] != _COLON or not parts[1] or not parts[2]:
+            return self._read_by_all_rules(line)
+        if parts[1] not in _CHAT:
+            return None
+        if parts[1] == b"PRIVMSG" and parts[2][0] == _HASH and len(parts) == 4 and parts[3][:1] not in _NO_TEXT:
+            read_login(parts[2][1:], "channel")
+            read_login(split_userhost(parts[0][1:]).nick, "user")
+            raise Malformed("no tmi-sent-ts")
+        return self._read_by_all_rules(line)
 
     def _read_by_all_rules(self, line: bytes) -> Event | Skip | None:
         message = parse_line(line)

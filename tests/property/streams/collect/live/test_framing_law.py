@@ -35,7 +35,9 @@ def test_an_endless_line_is_cut_off_at_the_bound_counted_and_skipped(seed: int) 
             before, middle, after, rest = b"".join(got).split(b"\n")
             assert (before, after, rest) == (b"before\r", b"after\r", b"")
             assert len(middle) + buffer.skipped_bytes == length + 1  # with the carriage return
-            assert len(middle.removesuffix(b"\r")) > MAX_LINE_BYTES or length <= MAX_LINE_BYTES  # so the Intake makes a dead letter
+            assert (
+                len(middle.removesuffix(b"\r")) > MAX_LINE_BYTES or length <= MAX_LINE_BYTES
+            )  # so the Intake makes a dead letter
             assert buffer.cut_lines == 1 or not buffer.skipped_bytes
             assert not buffer.cut_lines or length > MAX_LINE_BYTES
 

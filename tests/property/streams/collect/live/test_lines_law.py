@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from schemas.dead import decode as decode_dead
 from streams.collect.chunk import MAX_LINE_BYTES, dead_line
 from streams.collect.irc import Malformed, parse_line
-from streams.collect.live import intake as intake_module
+from streams.collect.live import lines as lines_module
 from streams.collect.live.lines import QuickLines
 from streams.collect.twitch import Event, Skip, derived_id, read_line
 from tests.irc_lines import lines, twisted
@@ -19,7 +19,7 @@ from tests.live import Row, Sink, intake_into
 CHAT = (b"PRIVMSG", b"USERNOTICE", b"CLEARCHAT", b"CLEARMSG")
 
 
-def plainly(line: bytes) -> Event | Skip | None | str:
+def plainly(line: bytes) -> Event | Skip | str | None:
     """The oracle: an event, a skip, None for control, or why the line is dead."""
     try:
         return read_line(line) if parse_line(line).verb in CHAT else None
@@ -27,7 +27,7 @@ def plainly(line: bytes) -> Event | Skip | None | str:
         return str(error)
 
 
-def quickly(reader: QuickLines, line: bytes) -> Event | Skip | None | str:
+def quickly(reader: QuickLines, line: bytes) -> Event | Skip | str | None:
     try:
         return reader.read(line)
     except Malformed as error:
@@ -40,6 +40,18 @@ def assert_quick_equals_plain(block: list[bytes]) -> None:
         for line in block:
             if line:
                 assert quickly(reader, line) == plainly(line)
+
+
+UNTAGGED = [
+    f"{source}{verb} {rest}"
+    for source in (":ann!ann@h ", ":ann ", ": ", ":", "", ":a!b@c  ", ":é! ", f":{'a' * 65} ")
+    for verb in ("PRIVMSG", "JOIN", "PING", "", "001", "USERNOTICE", "privmsg", "CLEARCHAT")
+    for rest in ("#chan :hi", "#chan", "#chan ", "#chan  :hi", "chan :hi", " #chan :hi", "", "#é :x", "# :x", "#c :")
+]
+
+
+def test_quick_reading_equals_plain_reading_of_untagged_lines() -> None:
+    assert_quick_equals_plain([line.encode() for line in UNTAGGED if line])
 
 
 def whole_lines(block: list[bytes]) -> list[bytes]:
@@ -97,7 +109,7 @@ def assert_taken(block: list[bytes], end: bytes, columns_from: int) -> None:
     given_lines = [line for line in given_lines if line]
     sink = Sink()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(intake_module, "COLUMNS_FROM_LINES", columns_from)
+        patch.setattr(lines_module, "COLUMNS_FROM_LINES", columns_from)
         intake = intake_into(sink)
         control = intake.received(1, b"".join(line + end for line in given_lines), 1_767_225_600_000)
         intake.clock.sample(0, 10**15)  # no clock, so nothing is put aside as wild

@@ -9,8 +9,8 @@ from tests.live import T0_MS, Sink, chat, intake_into
 
 
 def start(sink: Sink, ahead_ms: int = 0, **given: object) -> LiveIntake:
-    """An Intake that hears chan over connection 1, and may claim it from T0 on; this machine's clock is ahead of Twitch's by ahead_ms,
-    and lines are 20 ms on their way."""
+    """An Intake that hears chan over connection 1, and may claim it from T0 on; this machine's clock is ahead_ms ahead
+    of Twitch's, and lines are 20 ms on their way."""
     intake = intake_into(sink, **given)
     intake.observing("chan", "22", 1, T0_MS + ahead_ms + 20 - JOIN_MARGIN_MS)
     return intake
