@@ -1,8 +1,8 @@
 """A whole collector on one connection: TLS socket -> framing -> parsing -> batching, claims -> log, durable.
 
-collect PORT AUTHORITY CHANNELS LINES (postgres DSN | stub): reads until the server says RECONNECT, waits until all is on
-the log, prints rate=<lines/s> over all of that. stub: a log that forgets at once. raw: reads and counts, for what the
-sender and the socket alone can do.
+collect PORT AUTHORITY CHANNELS LINES (postgres DSN | stub | raw): reads until RECONNECT, then waits until all
+is on the log, prints rate=<lines/s> over all of that. stub: a log that forgets at once. raw: reads and counts, for what
+the sender and the socket alone can do.
 """
 
 import asyncio

@@ -59,10 +59,10 @@ class Pending:
         single, self._single = self._single, {}
         blocks, self._blocks = self._blocks, []
         self.rows = 0
+        if blocks:  # first, so that who said something is known when its deletion comes
+            yield from _batches_of(blocks)
         for channel, rows in single.items():
             yield from rows.batches(channel)
-        if blocks:
-            yield from _batches_of(blocks)
 
 
 class _Rows:

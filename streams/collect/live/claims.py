@@ -8,8 +8,8 @@ What proves how far a connection was heard:
 - bytes without a stamp (PONG, NOTICE) only after SETTLING_MS: after a stall they may be the first of a backlog whose
   lines are still to come. By then either those lines have shown how far the connection lags, or there are none.
 A claim ends MARGIN_MS before that, since lines arrive up to 0.4 s out of order. It begins JOIN_MARGIN_MS after the
-confirmation arrived: the usual way of a line, by which the clocks are compared, holds some time that Twitch itself takes
-between stamp and dispatch; a confirmation does not take that.
+confirmation arrived: the usual way of a line, by which the clocks are compared, holds some time that Twitch itself
+takes between stamp and dispatch; a confirmation does not take that.
 """
 
 from bisect import bisect_left, bisect_right

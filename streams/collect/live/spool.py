@@ -134,7 +134,7 @@ class Spool:
             start = self._read.byte if self._read.segment == segment else 0
             with self._path(segment).open("rb") as file:
                 file.seek(start)
-                data = file.read(min(max_bytes, self._sizes[segment] - start))
+                data = file.read(min(max(max_bytes, _HEAD.size), self._sizes[segment] - start))
                 if len(data) >= _HEAD.size and len(data) < self._sizes[segment] - start:
                     length, _ = _HEAD.unpack_from(data)
                     data += file.read(max(0, min(length, MAX_BODY_BYTES) + _HEAD.size - len(data)))

@@ -19,15 +19,14 @@ class Suppression:
         self._suppressed = suppressed
         self._version = suppressed.version
         self._answers: dict[tuple[str, str], bool] = {}
-        self._logins: set[str] = set()
-        """Logins of the opted-out, as their own events showed them: a deletion names its author by login alone."""
+        self._ids: dict[str, str] = {}
+        """Identity by login, as events showed it: a deletion names its author by login alone."""
 
     def without(self, events: EventColumns) -> EventColumns:
         """The events of all others, with the viewers they name alone; the same object where nobody is suppressed."""
         if self._version != self._suppressed.version:
             self._version = self._suppressed.version
             self._answers.clear()
-            self._logins.clear()
         answers = self._answers
         hidden = [answers[pair] if pair in answers else self._ask(pair) for pair in events.viewers]
         if not any(hidden):
@@ -46,11 +45,16 @@ class Suppression:
 
     def _ask(self, pair: tuple[str, str]) -> bool:
         identity, login = pair
-        known_by_login = identity.startswith(LOGIN_PREFIX)
-        hidden = self._suppressed.holds(identity, login) or (known_by_login and login in self._logins)
-        if hidden and not known_by_login and len(self._logins) < MAX_KEPT and login not in self._logins:
-            self._logins.add(login)
-            self._answers.pop((LOGIN_PREFIX + login, login), None)
+        hidden = self._suppressed.holds(identity, login)
+        if identity.startswith(LOGIN_PREFIX):
+            known = self._ids.get(login)
+            hidden = hidden or (known is not None and self._suppressed.holds(known, login))
+        else:
+            if len(self._ids) >= MAX_KEPT:
+                self._ids.clear()
+            if self._ids.get(login) != identity:
+                self._ids[login] = identity
+                self._answers.pop((LOGIN_PREFIX + login, login), None)
         if len(self._answers) >= MAX_KEPT:
             self._answers.clear()
         self._answers[pair] = hidden
