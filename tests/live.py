@@ -2,6 +2,7 @@
 
 import uuid
 from dataclasses import dataclass, field
+from typing import Any
 
 from schemas.envelope import Envelope, decode
 from schemas.policy import DEFAULT_POLICY, Policy, PolicySchedule
@@ -90,9 +91,9 @@ class Sink:
         return joined
 
 
-def intake_into(sink: Sink, source: str = "s", **given: object) -> LiveIntake:
+def intake_into(sink: Sink, source: str = "s", **given: Any) -> LiveIntake:
     """An Intake on that sink."""
-    return LiveIntake(source, sink, **given)  # type: ignore[arg-type]
+    return LiveIntake(source, sink, **given)
 
 
 def sealed_of(values: list[bytes], policy: Policy = DEFAULT_POLICY) -> dict[tuple[str, int], SealedEpoch]:

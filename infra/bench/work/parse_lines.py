@@ -59,7 +59,7 @@ def jaraco(data: bytes, pieces: list[bytes]) -> int:
 
 def irctokens(data: bytes, pieces: list[bytes]) -> int:
     """irctokens' tokenise."""
-    from irctokens import tokenise
+    from irctokens.line import tokenise
 
     return _each(data, tokenise)
 

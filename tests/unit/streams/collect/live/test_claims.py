@@ -1,5 +1,7 @@
 """What the Intake claims to have observed, rule by rule, in a time of the test's own."""
 
+from typing import Any
+
 import pytest
 
 from schemas.envelope import MAX_EVENTS, decode
@@ -8,7 +10,7 @@ from streams.collect.live.intake import HOLE_WAIT_MS, TICK_MS, LiveIntake
 from tests.live import T0_MS, Sink, chat, intake_into
 
 
-def start(sink: Sink, ahead_ms: int = 0, **given: object) -> LiveIntake:
+def start(sink: Sink, ahead_ms: int = 0, **given: Any) -> LiveIntake:
     """An Intake that hears chan over connection 1, and may claim it from T0 on; this machine's clock is ahead_ms ahead
     of Twitch's, and lines are 20 ms on their way."""
     intake = intake_into(sink, **given)

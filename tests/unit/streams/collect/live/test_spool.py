@@ -30,7 +30,8 @@ def drain(one: Spool, at_once: int = 7) -> list[Spooled]:
 
 def test_records_come_back_in_order_over_segments_and_restarts(tmp_path: Path, seed: int) -> None:
     chance = random.Random(seed)
-    given, taken = [record(number, chance.randrange(1, 300)) for number in range(500)], []
+    given = [record(number, chance.randrange(1, 300)) for number in range(500)]
+    taken: list[Spooled] = []
     one = spool(tmp_path, segment_bytes=5_000)
     written = 0
     while len(taken) < len(given):
