@@ -12,7 +12,9 @@ from infra.bench.bench import Bench, cache_folder, shared_folder
 from infra.bench.racing import ROOT
 from infra.bench.table import Line, Table, all_met, failed, machine
 
-ROWS: Final = ("simple", "archive", "irc", "postgres", "kafka", "merkle", "projections", "proof", "memory")
+ROWS: Final = (
+    "simple", "archive", "irc", "parser", "collect", "postgres", "kafka", "merkle", "projections", "proof", "memory",
+)  # fmt: skip
 DOCS: Final = ROOT / "docs" / "benchmarks.md"
 
 

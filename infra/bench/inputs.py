@@ -1,5 +1,6 @@
 """The inputs: generated from fixed seeds into the cache, once, never committed."""
 
+import gzip
 import hashlib
 import subprocess
 import sys
@@ -41,6 +42,30 @@ def irc_lines(bench: Bench, lines: int) -> Path:
     Twitch's tags, 1 % cheers, 1 % subs, gifts, raids and others (0.85 % in a real capture), neighbours out of order by
     up to 400 ms, about 390 bytes a line (370 there)."""
     return _made(bench, bench.cache / f"chat-{lines}.irc", lambda path: _write_irc(path, lines))
+
+
+def captures(bench: Bench) -> Path:
+    """The real captures beside the project as one stream of lines: tagged ones of five channels, and among them, one in
+    eight, untagged ones of two more with their JOINs and PARTs."""
+
+    def make(path: Path) -> None:
+        def lines(name: str) -> list[bytes]:
+            data = (bench.shared / "data" / name).read_bytes()
+            found = (gzip.decompress(data) if name.endswith(".gz") else data).replace(b"\r", b"").split(b"\n")
+            return [
+                line.partition(b" \xe2\x80\x94 ")[2] or line if not line.startswith(b"@") else line for line in found
+            ]
+
+        tagged = lines("four_channels_2026-03_2026-04.irc.gz") + lines("forsen_2023-06-02.irc")
+        untagged = lines("sodapoppin_2019-05_untagged.log.gz") + lines("amaz_2019-05_untagged.log.gz")
+        mixed = [line for line in tagged if line]
+        plain = [line for line in untagged if line]
+        # A line of one among every few of the other, as they would come over one connection.
+        places = np.concatenate((np.arange(len(mixed)) / len(mixed), np.arange(len(plain)) / len(plain)))
+        both = mixed + plain
+        path.write_bytes(b"".join(both[index] + b"\r\n" for index in np.argsort(places, kind="stable").tolist()))
+
+    return _made(bench, bench.cache / "captures.irc", make)
 
 
 def archive(bench: Bench) -> Path:

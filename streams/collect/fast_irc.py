@@ -61,11 +61,11 @@ def read_columns(data: bytes | Bytes, first_line_number: int = 1) -> tuple[Chunk
     return assemble(chunk, rows), fast, {channel: name for channel, (_, name) in last.items()}
 
 
-def _read(data: bytes | Bytes, first_line_number: int) -> tuple["_Block", "FastRows", Chunk, Rows]:
+def _read(data: bytes | Bytes, first_line_number: int) -> tuple["Block", "FastRows", Chunk, Rows]:
     """The ordinary lines by columns, the others one by one."""
-    block = _Block(data)
+    block = Block(data)
     chunk = Chunk(first_line_number, len(block.starts), len(block.bytes) - PAD)
-    fast, copies = _fast_rows(block)
+    fast, copies = fast_rows(block)
     if copies.any():
         chunk.counts[SHARED_CHAT_COPIES] += int(copies.sum())
     done = copies
@@ -121,7 +121,7 @@ def padded(data: bytes) -> Bytes:
     return out
 
 
-class _Block:
+class Block:
     """The bytes with the places of line starts and ends (without `\\r\\n`), and room for reads past the end. breaks:
     every space and line end; first_break: of each line the first of its own among them."""
 
@@ -163,8 +163,9 @@ class FastRows:
     channel_end: Index
 
 
-def _fast_rows(block: _Block) -> tuple[FastRows, Mask]:
-    """The ordinary PRIVMSG lines as columns, and a mask over all lines of the shared-chat copies among them."""
+def fast_rows(block: Block) -> tuple[FastRows, Mask]:
+    """The ordinary PRIVMSG lines as columns, and a mask over all lines of the shared-chat copies among them. What is in
+    neither is for the plain reading."""
     data, starts, ends = block.bytes, block.starts, block.ends
     copies: Mask = np.zeros(len(starts), np.bool_)
     # Skeleton: "@tags :source PRIVMSG #channel text", single spaces, all four within the line.
@@ -225,7 +226,7 @@ def _fast_rows(block: _Block) -> tuple[FastRows, Mask]:
 class _Tags:
     """Where the value of each wanted tag starts and ends, per line; start -1 where absent. odd: read it plainly."""
 
-    def __init__(self, block: _Block, lines: Index, tags_end: Index) -> None:
+    def __init__(self, block: Block, lines: Index, tags_end: Index) -> None:
         data, starts = block.bytes, block.starts[lines]
         mask = data[:-PAD] == _SEMICOLON
         mask[starts] = True
@@ -268,7 +269,7 @@ class _Tags:
         return same
 
 
-def _parts(block: _Block, fast: FastRows, first_line_number: int) -> dict[str, Part]:
+def _parts(block: Block, fast: FastRows, first_line_number: int) -> dict[str, Part]:
     """The fast rows by channel, each viewer of a channel once."""
     parts: dict[str, Part] = {}
     order = np.argsort(fast.room, kind="stable")

@@ -36,9 +36,13 @@ class Intake(Protocol):
 class Outbound(Protocol):
     """Where envelopes go: to the log, or to disk while the log is away."""
 
-    def put(self, channel: str, value: bytes, events: int) -> bool:
-        """Take over an envelope of `chat.events` with that channel's identity as key. False where there is no room,
-        neither in memory nor on disk: then the Intake drops its interval and says the hole."""
+    def put(self, channel: str, value: bytes, events: int, *, said_to_ms: int | None = None) -> bool:
+        """Take over an envelope of `chat.events` with that channel's identity as key; said_to_ms: where the interval it
+        states ends. False where there is no room, neither in memory nor on disk: then the Intake drops its interval and
+        says the hole."""
+
+    def put_dead(self, letter: bytes) -> bool:
+        """Take over a record of `dead`; False where there is no room: it is counted and gone."""
 
 
 class WantedChannels(Protocol):

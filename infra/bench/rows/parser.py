@@ -1,0 +1,47 @@
+"""Reading Twitch's lines on one core, beside the parsers of other projects: real captures, tagged and not, mixed."""
+
+from typing import Final
+
+from infra.bench import inputs
+from infra.bench.bench import Bench
+from infra.bench.racing import median, module, race
+from infra.bench.table import Line, figure
+
+NAME: Final = "parser"
+WORK: Final = "parser, real captures mixed, one core, what an event needs"
+TARGET: Final = "350 k lines/s and 3 x the fastest peer"
+PEERS: Final = {"twitchio": "twitchio 2", "irc": "jaraco irc", "irctokens": "irctokens"}
+
+
+def measure(bench: Bench) -> list[Line]:
+    """Each parser in fresh processes, in turns."""
+    capture = inputs.captures(bench)
+    names = ("ours", "ours-small", *PEERS)
+    ran = race({name: module("infra.bench.work.parse_lines", name, capture) for name in names}, bench.rounds)
+    rates = {name: sorted(one.value("rate") for one in runs) for name, runs in ran.items()}
+    middle = {name: median(values) for name, values in rates.items()}
+    best = max(PEERS, key=lambda name: middle[name])
+    refused = ", ".join(f"{PEERS[name]} {ran[name][0].value('refused'):.0f}" for name in PEERS)
+    return [
+        Line(
+            WORK,
+            figure(middle["ours"], "lines/s"),
+            TARGET,
+            middle["ours"] >= 350_000 and middle["ours"] >= 3 * middle[best],
+            peer=f"{figure(middle[best], 'lines/s')} ({PEERS[best]})",
+            ratio=f"{middle['ours'] / middle[best]:.2f}",
+            spread=f"{figure(rates['ours'][0], '').strip()} .. {figure(rates['ours'][-1], '').strip()}",
+            note="; ".join(f"{PEERS[name]} {figure(middle[name], 'lines/s')}" for name in PEERS)
+            + f"; refused of {ran['ours'][0].value('lines'):.0f} lines: {refused}, "
+            f"ours {ran['ours'][0].value('refused'):.0f} (all without a time stamp)",
+        ),
+        Line(
+            "parser, the same in reads of 4 lines, as quiet channels give them",
+            figure(middle["ours-small"], "lines/s"),
+            "",
+            None,
+            peer=f"{figure(middle[best], 'lines/s')} ({PEERS[best]})",
+            ratio=f"{middle['ours-small'] / middle[best]:.2f}",
+            spread=f"{figure(rates['ours-small'][0], '').strip()} .. {figure(rates['ours-small'][-1], '').strip()}",
+        ),
+    ]

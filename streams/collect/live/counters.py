@@ -1,0 +1,82 @@
+"""What the intake and its outbound count: every bound, every drop, every rule. Read by who shows or exports them."""
+
+from dataclasses import dataclass
+
+from streams.collect.twitch import NOTICES_WITHOUT_USER, ROOM_CLEARS, SHARED_CHAT_COPIES
+
+
+@dataclass(slots=True)
+class IntakeCounters:
+    """Totals since the process started; `_ms` are sums of time over all channels."""
+
+    lines: int = 0
+    events: int = 0
+    """Events given to the outbound, doubles included."""
+    control_lines: int = 0
+    malformed_lines: int = 0
+    dead_letters: int = 0
+    refused_dead_letters: int = 0
+    summed_dead_lines: int = 0
+    """Malformed lines beyond the rate of dead letters: said in one letter with their number."""
+    shared_chat_copies: int = 0
+    room_clears: int = 0
+    notices_without_user: int = 0
+    suppressed_events: int = 0
+    quarantined_events: int = 0
+    """Time stamps far ahead of Twitch's own time: a dead letter, not an event."""
+    envelopes: int = 0
+    ticks: int = 0
+    refused_envelopes: int = 0
+    """The outbound had no room: events and interval dropped, a hole left."""
+    dropped_events: int = 0
+    unknown_channel_events: int = 0
+    """Dropped because the bound of known channels was reached."""
+    claims_refused_clock: int = 0
+    """Times that a channel was to be claimed and was not, since the clocks differ too much or Twitch's is not known."""
+    room_changes: int = 0
+    """A login that went over to another channel id."""
+    holes: int = 0
+    holes_absent: int = 0
+    holes_recovered: int = 0
+    live_ms: int = 0
+    absent_ms: int = 0
+    recovered_ms: int = 0
+
+    def skipped(self, rule: str) -> None:
+        """A line that is no event of its channel, by that rule of `twitch`."""
+        if rule == SHARED_CHAT_COPIES:
+            self.shared_chat_copies += 1
+        elif rule == ROOM_CLEARS:
+            self.room_clears += 1
+        elif rule == NOTICES_WITHOUT_USER:
+            self.notices_without_user += 1
+
+
+@dataclass(slots=True)
+class OutboundCounters:
+    """Totals since the process started, but queued_* and spool_* sizes, which are how it stands."""
+
+    put_records: int = 0
+    refused_records: int = 0
+    """No room in memory or on disk."""
+    appended_records: int = 0
+    append_errors: int = 0
+    append_timeouts: int = 0
+    queued_records: int = 0
+    queued_bytes: int = 0
+    spooling: bool = False
+    outages: int = 0
+    """How often sending changed over to the spool: the log was down or slow."""
+    spooled_records: int = 0
+    replayed_records: int = 0
+    spool_bytes: int = 0
+    spool_full: int = 0
+    """Writes that the bound of the spool turned down."""
+    spool_errors: int = 0
+    """Writes that the disk turned down (full, or broken)."""
+    torn_tails: int = 0
+    torn_bytes: int = 0
+    """Cut off at a start: the end of a record that was being written when the process was killed."""
+    damaged_bytes: int = 0
+    """Lost in the middle of a segment, by a checksum that does not fit."""
+    lost_at_close: int = 0

@@ -1,0 +1,288 @@
+"""The outbound: envelopes and dead letters -> the log, or the disk while the log is away. Last step of the collector.
+
+    put -> lanes (memory) -> Log.append, one call in flight a lane            the log is well
+           lanes -> spool -> Log.append, one call in flight                   it is down, or slow
+
+A channel always takes the same lane, and a lane sends its next records when the last are durable: so a channel's
+records never overtake each other, and no claim is on the log without the events before it. What failed, or did not
+answer in time, is sent again: the log may hold it twice, which the fold takes once.
+
+Everything goes through the spool from the first failure on until it is empty again; at a start what an earlier process
+left there goes first. Where neither memory nor disk has room `put` says so, and the Intake leaves a hole.
+"""
+
+import asyncio
+import contextlib
+import zlib
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple
+
+from schemas.envelope import decode
+from schemas.errors import SchemaError
+from streams.collect.live.counters import OutboundCounters
+from streams.collect.live.spool import Spool, Spooled
+from streams.log.port import CHAT_EVENTS, DEAD, Append, Log, LogError
+
+LANES: Final = 4
+MAX_QUEUED_BYTES: Final = 32 << 20
+BATCH_RECORDS: Final = 500
+BATCH_BYTES: Final = 1 << 20
+REPLAY_RECORDS: Final = 1_000
+REPLAY_BYTES: Final = 4 << 20
+ANSWER_S: Final = 10.0
+"""A log that does not answer an append by then counts as away."""
+RETRY_S: Final = 0.5
+MAX_RETRY_S: Final = 5.0
+SYNC_S: Final = 1.0
+DRAIN_S: Final = 0.1
+"""While the log is away, how often the lanes are emptied onto the disk."""
+_STREAMS: Final = (CHAT_EVENTS, DEAD)
+
+Durable = Callable[[str, int], None]
+"""Told the channel and to_ms of an interval that is on the log for certain."""
+
+
+class _Record(NamedTuple):
+    key: bytes
+    value: bytes
+    said_to_ms: int | None
+
+
+class _Lane:
+    """Records of one stream whose order matters among each other."""
+
+    def __init__(self, stream: int) -> None:
+        self.stream = stream
+        self.records: deque[_Record] = deque()
+        self.in_flight = 0
+        """Records at the head that a call of append has taken; they stay until it is answered."""
+        self.filled = asyncio.Event()
+
+
+class LogOutbound:
+    """Implements port.Outbound. `run` does the sending until `close`; spool: opened by the caller, None for none."""
+
+    def __init__(
+        self,
+        log: Log,
+        spool: Spool | None = None,
+        counters: OutboundCounters | None = None,
+        *,
+        durable: Durable | None = None,
+        max_queued_bytes: int = MAX_QUEUED_BYTES,
+        answer_s: float = ANSWER_S,
+        retry_s: float = RETRY_S,
+    ) -> None:
+        self.counters = counters or OutboundCounters()
+        self._log = log
+        self._spool = spool
+        self._durable = durable or (lambda channel, to_ms: None)
+        self._max_queued_bytes = max_queued_bytes
+        self._answer_s = answer_s
+        self._retry_s = self._wait_s = retry_s
+        self._lanes = [_Lane(0) for _ in range(LANES)] + [_Lane(1)]
+        self._away = asyncio.Event()
+        """Set: everything goes through the spool."""
+        self._well = asyncio.Event()
+        self._well.set()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._closing = asyncio.Event()
+        self._synced_s = 0.0
+        if spool is not None and not spool.empty:
+            self._leave_log()
+
+    # ---- port ------------------------------------------------------------------------------------------------------
+
+    def put(self, channel: str, value: bytes, events: int, *, said_to_ms: int | None = None) -> bool:
+        """See port.Outbound."""
+        key = channel.encode()
+        return self._put(self._lanes[zlib.crc32(key) % LANES], _Record(key, value, said_to_ms))
+
+    def put_dead(self, letter: bytes) -> bool:
+        """See port.Outbound."""
+        return self._put(self._lanes[LANES], _Record(b"", letter, None))
+
+    def _put(self, lane: _Lane, record: _Record) -> bool:
+        size = len(record.key) + len(record.value)
+        counters = self.counters
+        if counters.queued_bytes + size > self._max_queued_bytes // 2 and self._spool is not None:
+            self._leave_log()  # the log is slow
+        if counters.queued_bytes + size > self._max_queued_bytes:
+            if self._away.is_set():
+                self._drain()
+            if counters.queued_bytes + size > self._max_queued_bytes:
+                counters.refused_records += 1
+                return False
+        lane.records.append(record)
+        counters.put_records += 1
+        counters.queued_records += 1
+        counters.queued_bytes += size
+        self._idle.clear()
+        lane.filled.set()
+        return True
+
+    # ---- sending ---------------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Send until `close`, then write what is left to the spool. Raises what a log must not: all but LogError."""
+        tasks: list[asyncio.Task[Any]] = [asyncio.create_task(self._send_lane(lane)) for lane in self._lanes]
+        tasks += [asyncio.create_task(self._send_spool()), asyncio.create_task(self._closing.wait())]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            for lane in self._lanes:
+                lane.in_flight = 0
+            self._drain()
+            self.counters.lost_at_close += self.counters.queued_records
+
+    async def flushed(self) -> None:
+        """Wait until all that was put is on the log."""
+        await self._idle.wait()
+
+    async def close(self, wait_s: float = 5.0) -> None:
+        """Give the log that long to take what is left, then end `run`, which writes the rest to the spool."""
+        with contextlib.suppress(TimeoutError):  # the next start sends the rest from the spool
+            await asyncio.wait_for(self._idle.wait(), wait_s)
+        self._closing.set()
+
+    async def _send_lane(self, lane: _Lane) -> None:
+        while True:
+            await self._well.wait()
+            if not lane.records:
+                lane.filled.clear()
+                await lane.filled.wait()
+                continue
+            batch = _head(lane.records)
+            lane.in_flight = len(batch)
+            sent = await self._append(_STREAMS[lane.stream], [Append(None, one.key, one.value) for one in batch])
+            lane.in_flight = 0
+            if not sent:
+                self._leave_log()
+                continue
+            for record in batch:
+                self._forget(lane.records.popleft())
+                if record.said_to_ms is not None:
+                    self._durable(record.key.decode(), record.said_to_ms)
+            self._look_idle()
+
+    async def _append(self, stream: str, records: list[Append]) -> bool:
+        try:
+            async with asyncio.timeout(self._answer_s):
+                await self._log.append(stream, records)
+        except LogError:
+            self.counters.append_errors += 1
+            return False
+        except TimeoutError:
+            self.counters.append_timeouts += 1
+            return False
+        self.counters.appended_records += len(records)
+        self._wait_s = self._retry_s
+        return True
+
+    def _leave_log(self) -> None:
+        """From now on everything goes through the spool, until that is empty."""
+        if not self._away.is_set():
+            self.counters.outages += 1
+        self.counters.spooling = True
+        self._well.clear()
+        self._away.set()
+        self._idle.clear()
+
+    def _return_to_log(self) -> None:
+        self.counters.spooling = False
+        self._away.clear()
+        self._well.set()
+        self._look_idle()
+
+    def _look_idle(self) -> None:
+        if not self.counters.queued_records and not self._away.is_set():
+            self._idle.set()
+
+    def _forget(self, record: _Record) -> None:
+        self.counters.queued_records -= 1
+        self.counters.queued_bytes -= len(record.key) + len(record.value)
+
+    # ---- the spool -------------------------------------------------------------------------------------------------
+
+    def _drain(self) -> None:
+        """Move what the lanes hold onto the disk; a lane whose head a call of append has taken stays as it is."""
+        if self._spool is None:
+            return
+        for lane in self._lanes:
+            if lane.in_flight or not lane.records:
+                continue
+            taken = self._spool.append([Spooled(lane.stream, one.key, one.value) for one in lane.records])
+            for _ in range(taken):
+                self._forget(lane.records.popleft())
+
+    async def _send_spool(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await self._away.wait()
+            retry_at_s = loop.time() + self._wait_s
+            self._wait_s = min(2 * self._wait_s, MAX_RETRY_S)  # until the log takes something
+            while loop.time() < retry_at_s:  # meanwhile all goes to the disk
+                self._drain()
+                await self._sync()
+                await asyncio.sleep(min(DRAIN_S, self._retry_s))
+            self._drain()
+            if await self._replay():
+                self._return_to_log()  # without a spool the lanes find out whether the log is back
+
+    async def _replay(self) -> bool:
+        """Send the spool until it is empty; False where the log is still away."""
+        spool = self._spool
+        while spool is not None:
+            await self._sync()
+            records, position = spool.read(REPLAY_RECORDS, REPLAY_BYTES)
+            if not records:
+                return True
+            for stream, name in enumerate(_STREAMS):
+                one_stream = [Append(None, one.key, one.value) for one in records if one.stream == stream]
+                if one_stream and not await self._append(name, one_stream):
+                    spool.rewind()
+                    return False
+            spool.acknowledge(position)
+            self.counters.replayed_records += len(records)
+            for record in records:
+                if record.stream == 0:
+                    self._tell_durable(record)
+            if self.counters.queued_bytes > self._max_queued_bytes // 4:  # else this would never end
+                self._drain()
+        return True
+
+    async def _sync(self) -> None:
+        """At most once in SYNC_S."""
+        loop = asyncio.get_running_loop()
+        if loop.time() - self._synced_s < SYNC_S:
+            return
+        self._synced_s = loop.time()
+        if self._spool is not None and self._spool.unsynced:
+            await asyncio.to_thread(self._spool.sync)
+
+    def _tell_durable(self, record: Spooled) -> None:
+        try:
+            observed = decode(record.value, check_viewers=False).observed
+        except SchemaError:
+            return  # the fold makes it a dead letter
+        if observed is not None:
+            self._durable(record.key.decode(), observed[1])
+
+
+def _head(records: deque[_Record]) -> list[_Record]:
+    """The next records to send in one call."""
+    batch: list[_Record] = []
+    size = 0
+    for record in records:
+        size += len(record.key) + len(record.value)
+        if batch and (len(batch) >= BATCH_RECORDS or size > BATCH_BYTES):
+            break
+        batch.append(record)
+    return batch

@@ -1,0 +1,76 @@
+"""The back half of a collector put together: Intake, outbound, spool, what was said before; with its timers.
+
+Whoever runs the connections takes the Intake from `collecting` and gives lines to it. Everything on disk is in one
+folder: `spool/`, `said.json`.
+"""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from streams.collect.live.clock import steady_clock_ms
+from streams.collect.live.counters import OutboundCounters
+from streams.collect.live.intake import FLUSH_MS, LiveIntake
+from streams.collect.live.outbound import LogOutbound
+from streams.collect.live.port import Suppressed
+from streams.collect.live.said import SAVE_MS, SaidFile
+from streams.collect.live.spool import MAX_BYTES, Spool
+from streams.log.port import Log
+
+CLOSE_S: Final = 5.0
+"""What the log gets at the end to take the rest; then it goes to the spool."""
+
+
+@dataclass(frozen=True, slots=True)
+class Collecting:
+    """What the front half needs: the Intake, the clock its times must come from, and the counters."""
+
+    intake: LiveIntake
+    clock_ms: Callable[[], int]
+    outbound: OutboundCounters
+    said: SaidFile
+
+
+@asynccontextmanager
+async def collecting(
+    log: Log, folder: Path, suppressed: Suppressed | None = None, *, spool_bytes: int = MAX_BYTES
+) -> AsyncIterator[Collecting]:
+    """Run the back half on an open log until the block ends. Raises SpoolError where the folder cannot be used; a fault
+    in it ends the block with that error (in an ExceptionGroup)."""
+    counters = OutboundCounters()
+    spool = Spool(folder / "spool", counters, max_bytes=spool_bytes)
+    await asyncio.to_thread(spool.open)
+    try:
+        said = SaidFile(folder / "said.json")
+        outbound = LogOutbound(log, spool, counters, durable=said.durable)
+        clock_ms = steady_clock_ms()
+        intake = LiveIntake(secrets.token_hex(8), outbound, suppressed, said_to_ms=said.load())
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(outbound.run())
+            timers = [tasks.create_task(_flushing(intake, clock_ms)), tasks.create_task(_saving(said))]
+            try:
+                yield Collecting(intake, clock_ms, counters, said)
+            finally:
+                for timer in timers:
+                    timer.cancel()
+                intake.flush(clock_ms())
+                await outbound.close(CLOSE_S)
+        said.save()
+    finally:
+        spool.close()
+
+
+async def _flushing(intake: LiveIntake, clock_ms: Callable[[], int]) -> None:
+    while True:
+        await asyncio.sleep(FLUSH_MS / 1000)
+        intake.flush(clock_ms())
+
+
+async def _saving(said: SaidFile) -> None:
+    while True:
+        await asyncio.sleep(SAVE_MS / 1000)
+        said.save()
