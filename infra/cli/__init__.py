@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from infra import logs, settings
-from infra.cli import data, keys, offline, pipeline
+from infra.cli import chat, data, keys, offline, pipeline
 from schemas.errors import TwzrdError
 
 
@@ -26,7 +26,7 @@ def twzrd(context: click.Context, home: Path | None) -> None:
     logs.configure(context.obj.log_level, context.obj.log_format)
 
 
-for command in (*offline.COMMANDS, *pipeline.COMMANDS, *data.COMMANDS, *keys.COMMANDS):
+for command in (*offline.COMMANDS, *pipeline.COMMANDS, *chat.COMMANDS, *data.COMMANDS, *keys.COMMANDS):
     twzrd.add_command(command)
 
 
