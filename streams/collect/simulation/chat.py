@@ -172,8 +172,8 @@ class _Chat:
         arrival = np.asarray(arrival, np.int64)
         late = np.where(self._dice.below(n, 8) == 0, self._dice.below(n, DISORDER_MS) + 1, 0)
         at = np.maximum(arrival - late, self._start_ms)
-        whole: list[Numbers] = [np.asarray(column, np.int64) for column in (channel, kind, who, amount, text, other)]
-        return ChatStep(at, arrival, *whole, ids=self._dice.uuids(n))
+        columns: list[Any] = [np.asarray(column, np.int64) for column in (channel, kind, who, amount, text, other)]
+        return ChatStep(at, arrival, *columns, self._dice.uuids(n))
 
     def _happenings(self, from_ms: int, to_ms: int) -> ChatStep | None:
         """What comes in one piece: raids, gift bombs, timers of bots."""

@@ -119,7 +119,7 @@ class LineWriter:
             tags |= {
                 "reply-parent-display-name": parent.display.encode(),
                 "reply-parent-msg-body": phrase.escaped,
-                "reply-parent-msg-id": line_id[::-1].replace(b"-", b"0")[:36],
+                "reply-parent-msg-id": line_id[:24] + line_id[24:][::-1],
                 "reply-parent-user-id": b"%d" % parent.user_id,
                 "reply-parent-user-login": parent.login.encode(),
                 "emotes": b"",
