@@ -24,7 +24,7 @@ MAX_CHANNELS: Final = 10_000
 MAX_RATE_PER_S: Final = 1_000_000
 DISORDER_MS: Final = 403
 """Neighbours come out of order by up to this, as in real captures; one line in eight is late."""
-_STEP_LINES: Final = 20_000
+_STEP_LINES: Final = 8_000
 _STEPS_MS: Final = (10_000, 5_000, 2_000, 1_000, 500, 200, 100, 50, 20)
 _SHARES: Final[Numbers] = np.cumsum(  # of a million lines
     [943_000, 4_000, 20_000, 12_000, 5_000, 7_000, 3_000, 0, 0, 500, 1_500, 2_000, 1_950, 50, 0]
@@ -172,8 +172,17 @@ class _Chat:
         arrival = np.asarray(arrival, np.int64)
         late = np.where(self._dice.below(n, 8) == 0, self._dice.below(n, DISORDER_MS) + 1, 0)
         at = np.maximum(arrival - late, self._start_ms)
-        columns: list[Any] = [np.asarray(column, np.int64) for column in (channel, kind, who, amount, text, other)]
-        return ChatStep(at, arrival, *columns, self._dice.uuids(n))
+        return ChatStep(
+            at,
+            arrival,
+            np.asarray(channel, np.int64),
+            np.asarray(kind, np.int64),
+            np.asarray(who, np.int64),
+            np.asarray(amount, np.int64),
+            np.asarray(text, np.int64),
+            np.asarray(other, np.int64),
+            self._dice.uuids(n),
+        )
 
     def _happenings(self, from_ms: int, to_ms: int) -> ChatStep | None:
         """What comes in one piece: raids, gift bombs, timers of bots."""

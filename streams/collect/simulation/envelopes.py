@@ -21,8 +21,8 @@ from streams.collect.twitch import derived_id
 
 OBSERVED_MS: Final = 10_000
 """Simulated time from one observation of a channel to the next, 10 s as the steps are."""
-_NO_EVENT: Final = 255
-_EVENT_KINDS: Final[NDArray[np.uint8]] = np.full(chat.COPY + 1, columns.NOTICE, np.uint8)
+NO_EVENT: Final = 255
+EVENT_KINDS: Final[NDArray[np.uint8]] = np.full(chat.COPY + 1, columns.NOTICE, np.uint8)
 for _kind, _event in (
     (chat.MESSAGE, columns.MESSAGE),
     (chat.ACTION, columns.MESSAGE),
@@ -34,10 +34,10 @@ for _kind, _event in (
     (chat.RAID, columns.RAID),
     (chat.BAN, columns.BAN),
     (chat.DELETION, columns.DELETION),
-    (chat.ROOM_CLEAR, _NO_EVENT),
-    (chat.COPY, _NO_EVENT),
+    (chat.ROOM_CLEAR, NO_EVENT),
+    (chat.COPY, NO_EVENT),
 ):
-    _EVENT_KINDS[_kind] = _event
+    EVENT_KINDS[_kind] = _event
 
 Hole = tuple[int, int]
 """[from_ms, to_ms) in which the collector was away."""
@@ -80,8 +80,8 @@ class Envelopes:
 
     def events(self, step: ChatStep) -> dict[int, EventColumns]:
         """The events of a step by their channel's number, in order of arrival."""
-        kind = _EVENT_KINDS[step.kind]
-        rows = np.flatnonzero(kind != _NO_EVENT)
+        kind = EVENT_KINDS[step.kind]
+        rows = np.flatnonzero(kind != NO_EVENT)
         rows = rows[np.argsort(step.channel[rows], kind="stable")]
         cuts = np.flatnonzero(np.diff(step.channel[rows])) + 1
         return {int(step.channel[part[0]]): self._columns(step, part) for part in np.split(rows, cuts) if len(part)}
@@ -100,7 +100,7 @@ class Envelopes:
             [_viewer(number) for number in numbers.tolist()],
             part.at,
             ids,
-            _EVENT_KINDS[part.kind],
+            EVENT_KINDS[part.kind],
             who.astype(np.uint32),
             amount.astype(np.uint32),
         )
