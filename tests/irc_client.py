@@ -31,7 +31,10 @@ class IrcClient:
         await self.until(b" 376 ")
 
     def send(self, *lines: str) -> None:
-        self._writer.write("".join(f"{line}\r\n" for line in lines).encode())
+        self.send_bytes("".join(f"{line}\r\n" for line in lines).encode())
+
+    def send_bytes(self, data: bytes) -> None:
+        self._writer.write(data)
 
     async def join(self, *logins: str) -> None:
         """Until every one is confirmed."""

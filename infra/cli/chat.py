@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import click
 
-from infra.cli.output import json_option, print_json
+from infra.cli.output import harmless, json_option, print_json
 from infra.looping import run
 from infra.settings import Settings
 from schemas.columns import MAX_AT_MS, MIN_AT_MS
@@ -119,4 +119,55 @@ def simulate(
         click.echo("  ".join(f"{count:,} {name}" for name, count in counts.items()))
 
 
-COMMANDS = (simulate,)
+@click.command("twitch-sim")
+@click.argument("replay", required=False, type=click.Path(path_type=Path, dir_okay=False, exists=True))
+@simulation_options
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=6697, show_default=True, help="Port; 0 takes a free one."
+)
+@click.option("--ca-out", type=click.Path(path_type=Path, dir_okay=False), help="Where to write the CA's certificate.")
+@click.option(
+    "--speed",
+    type=click.FloatRange(0, 100_000),
+    default=1.0,
+    show_default=True,
+    help="Seconds of chat a second; 0: as fast as the clients read, from the first JOIN on.",
+)
+@click.option(
+    "--keep-times", is_flag=True, help="Leave the lines' own times; else they bear the time they are said at."
+)
+@click.option("--seconds", type=click.IntRange(1), help="Simulated chat ends after so long; default: never.")
+@click.option("--prepare", type=click.IntRange(1, 5_000_000), metavar="LINES", help="Make so many lines beforehand.")
+@click.option("--wait-joins", type=click.IntRange(0), help="Chat begins when so many channels are joined.")
+@click.option(
+    "--faults", default="", metavar="SPEC", help="What goes wrong: KIND/EVERY_S[/FOR_S],… for example cut/30."
+)
+@click.option("--join-limit", type=click.IntRange(0), default=20, show_default=True, help="Joins in 10 s; 0: no limit.")
+@click.option("--notices", is_flag=True, help="Answer bad JOINs by NOTICE, where Twitch says nothing.")
+@click.option("--history-port", type=click.IntRange(0, 65535), help="Serve recent messages over HTTP there.")
+@click.option("--ledger", type=click.Path(path_type=Path, file_okay=False), help="Folder: what was said to whom, when.")
+@click.option("--once", is_flag=True, help="End when the chat has ended.")
+@json_option
+@click.pass_obj
+def twitch_sim(settings: Settings, /, as_json: bool, **options: Any) -> None:
+    """A local Twitch: TLS, its IRC dialect, chat from the simulator or from the file REPLAY (tagged IRC, .gz, .zst).
+
+    Then: twzrd collect --server 127.0.0.1:6697 --ca CA_FILE --channels …
+    """
+    from infra import simulating
+
+    run(simulating.serve(settings, simulating.Served(**options), lambda facts: _served(facts, as_json=as_json)))
+
+
+def _served(facts: dict[str, Any], *, as_json: bool) -> None:
+    """Where it is, and at the end what it came to."""
+    if as_json:
+        print_json(facts)
+    else:
+        for name, value in facts.items():
+            click.echo(f"{name:<10} {harmless(value)}")
+        sys.stdout.flush()
+
+
+COMMANDS = (simulate, twitch_sim)

@@ -6,7 +6,7 @@ For tests, benchmarks and newcomers without network. `server` composes it; `misb
 """
 
 from streams.collect.twitch_sim.faults import parse_faults
-from streams.collect.twitch_sim.feed import RecordedFeed, SimulatedFeed
+from streams.collect.twitch_sim.feed import PreparedFeed, RecordedFeed, SimulatedFeed
 from streams.collect.twitch_sim.ledger import NOBODY, Sent, SentLedger, read_ledger
 from streams.collect.twitch_sim.server import SimOptions, TwitchSim
 from streams.collect.twitch_sim.session import Session
@@ -15,6 +15,7 @@ from streams.collect.twitch_sim.stage import Pace
 __all__ = [
     "NOBODY",
     "Pace",
+    "PreparedFeed",
     "RecordedFeed",
     "Sent",
     "SentLedger",

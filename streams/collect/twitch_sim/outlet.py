@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import deque
+from itertools import pairwise
 from typing import Final, NamedTuple
 
 from streams.collect.simulation.dice import Dice
@@ -82,7 +83,7 @@ class Outlet:
             return [data]
         cuts = sorted(set(self._dice.below(1 + self._dice.one(_PIECES), len(data) - 1).tolist()))
         edges = [0, *(cut + 1 for cut in cuts), len(data)]
-        return [data[start:end] for start, end in zip(edges, edges[1:], strict=False) if start < end]
+        return [data[start:end] for start, end in pairwise(edges) if start < end]
 
     def _release(self) -> None:
         self._timer = None

@@ -23,7 +23,6 @@ from streams.collect.twitch_sim.session import House, Session
 from streams.collect.twitch_sim.stage import Pace, Stage
 from streams.collect.twitch_sim.wire import Wire
 
-
 CLOSING_S: Final = 1.0
 """How long clients have to read the end."""
 
