@@ -74,7 +74,8 @@ class SimulatedFeed:
 
 
 class RecordedFeed:
-    """The chat lines of a tagged IRC file (plain, .gz or .zst); whatever else stands in it is left out and counted.
+    """The chat lines of a tagged IRC file (plain, .gz or .zst); whatever else stands in it is left out and counted, and
+    so are channels of which it holds no event.
 
     The file is read once at the beginning to learn its channels, and again while it is said.
     """
@@ -131,7 +132,7 @@ class RecordedFeed:
         ordinary = np.zeros(n, np.bool_)
         ordinary[fast.lines] = True
         others = {
-            number: _slowly(data[edges[number] : edges[number + 1] - 1])
+            number: self._slowly(data[edges[number] : edges[number + 1] - 1])
             for number in np.flatnonzero(~ordinary).tolist()
         }
         if None in others.values():
@@ -174,6 +175,25 @@ class RecordedFeed:
             first_of_id(ids, derived),
         )
 
+    def _slowly(self, line: bytes) -> tuple[bytes, int, int, bool, bytes | None] | None:
+        """(channel, at, kind, whether PRIVMSG, own id) of a tagged chat line of a channel of ours; None for others."""
+        if _stamp_place(line) < 0:
+            return None
+        try:
+            message = parse_line(line)
+            if message.verb not in CHAT_VERBS:
+                return None
+            read = read_message(message)
+        except Malformed:
+            return None
+        privmsg = message.verb == b"PRIVMSG"
+        if isinstance(read, Event):
+            found = read.channel_login.encode(), read.at_ms, read.kind, privmsg, read.id
+        else:
+            name = message.params[0].removeprefix(b"#").lower() if message.params else b""
+            found = name, int(message.tags[b"tmi-sent-ts"]), NO_EVENT, privmsg, None
+        return found if found[0] in self._numbers else None
+
 
 class PreparedFeed:
     """Another feed's chat made beforehand and held in memory, so that saying it costs next to nothing: for benchmarks,
@@ -213,20 +233,3 @@ def _stamp_place(line: bytes) -> int:
         if place >= len(mark) and line[place : place + 13].isdigit():
             return place
     return -1
-
-
-def _slowly(line: bytes) -> tuple[bytes, int, int, bool, bytes | None] | None:
-    """(channel, at, kind, whether PRIVMSG, own id) of a tagged chat line; None for any other."""
-    if _stamp_place(line) < 0:
-        return None
-    try:
-        message = parse_line(line)
-        if message.verb not in CHAT_VERBS:
-            return None
-        read = read_message(message)
-        if isinstance(read, Event):
-            return read.channel_login.encode(), read.at_ms, read.kind, message.verb == b"PRIVMSG", read.id
-        name = message.params[0].removeprefix(b"#").lower()
-        return name, int(message.tags[b"tmi-sent-ts"]), NO_EVENT, message.verb == b"PRIVMSG", None
-    except (Malformed, ValueError, KeyError, IndexError):
-        return None

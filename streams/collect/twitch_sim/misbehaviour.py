@@ -48,6 +48,7 @@ class Misbehaviour:
 
     def half_close(self, session: Session) -> None:
         """FIN: the server says no more, and goes on reading."""
+        session.outlet.silent = True
         session.wire.half_close()
 
     def reconnect(self, session: Session, for_s: float = 15.0) -> None:

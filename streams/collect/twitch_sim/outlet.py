@@ -45,7 +45,7 @@ class Outlet:
 
     def put(self, data: bytes | bytearray | memoryview) -> None:
         """Say it."""
-        if self.silent or self._wire.ended:
+        if self.silent or self._wire.ending:
             return
         self.offered_bytes += len(data)
         if not (self._held or self.delay_s or self.split):

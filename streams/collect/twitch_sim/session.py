@@ -13,6 +13,7 @@ import numpy as np
 from streams.collect.irc import Malformed, Message, parse_line
 from streams.collect.twitch_sim import dialect
 from streams.collect.twitch_sim.block import Block, Numbers
+from streams.collect.twitch_sim.ledger import NEVER
 from streams.collect.twitch_sim.outlet import Outlet
 from streams.collect.twitch_sim.rooms import JOIN_LIMIT, JoinLimit, Room, Rooms
 from streams.collect.twitch_sim.wire import Wire
@@ -90,9 +91,9 @@ class Session:
         return np.flatnonzero(mask) + start
 
     def say(self, block: Block, rows: Numbers) -> Any:
-        """Chat, in order. Returns (n,) where each line ends in the client's stream, or -1 where nothing is sent."""
-        if self.outlet.silent or self.wire.ended:
-            return -1
+        """Chat, in order. Returns (n,) where each line ends in the client's stream, or NEVER."""
+        if self.outlet.silent or self.wire.ending:
+            return NEVER
         self.again = (block, rows)
         if not self.tags or self._house.rooms.renamed:
             pieces = [self._retold(block, int(row)) for row in rows]

@@ -64,6 +64,11 @@ class Wire(asyncio.Protocol):
         """Bytes (encrypted) written that the kernel has not taken yet."""
         return 0 if self._transport is None or self.ended else int(self._transport.get_write_buffer_size())
 
+    @property
+    def ending(self) -> bool:
+        """Nothing more will be sent."""
+        return self.ended or self._transport is None or bool(self._transport.is_closing())
+
     async def drained(self) -> None:
         """Until the client has read enough that more may be written, or the connection has ended."""
         await self._writable.wait()

@@ -86,7 +86,10 @@ async def test_the_events_of_the_gap_are_those_that_came_live(service: Service) 
     simulation = Simulation(5, channels=2, rate_per_s=20)
     (step, *_) = simulation.run(T0, T0 + 10_000)
     lines = [line for line in LineWriter(simulation).lines(step) if b" #ember" in line]
-    service.messages = [exported(line, T0 + 11_000).decode() for line in lines]
+    ban = (
+        b"@ban-duration=1;room-id=900001;target-user-id=7;tmi-sent-ts=%d :tmi.twitch.tv CLEARCHAT #ember :ann\r\n" % T0
+    )
+    service.messages = [exported(line, T0 + 11_000).decode() for line in [*lines, ban]]
     assert any(" :" not in message.split("PRIVMSG", 1)[1] for message in service.messages if "PRIVMSG" in message)
     live = Envelopes(simulation, T0).events(step)[0]
     async with client_of(service) as client:
