@@ -27,7 +27,7 @@ from schemas import bundle as bundles
 from schemas.envelope import MAX_INTERVAL_MS, encode
 from schemas.errors import TwzrdError
 from schemas.policy import PolicySchedule
-from streams.collect.simulator import Simulation
+from streams.collect.simulation import Envelopes, Simulation
 from streams.core.verify import verify_bundle
 from streams.log.port import CHAT_EVENTS, Append, Log
 
@@ -35,6 +35,9 @@ SEED: Final = 20261123
 BATCH: Final = 250
 PATIENCE_S: Final = 120.0
 LOOK_S: Final = 0.25
+HOLE_FROM_MS: Final = 20 * 60_000
+HOLE_MS: Final = 3 * 60_000
+RATE_PER_S_AND_CHANNEL: Final = 5.0
 
 
 class DemoError(TwzrdError):
@@ -58,7 +61,7 @@ async def run_demo(settings: Settings, *, once: bool, channels: int, hours: int,
         supervisor = Supervisor(settings, parts_of(port), environment)
         supervisor.start()
         try:
-            demo = _Demo(settings, dsn, port, Simulation(SEED, channels), console)
+            demo = _Demo(settings, dsn, port, Simulation(SEED, channels, RATE_PER_S_AND_CHANNEL * channels), console)
             await demo.run(hours)
             if not once:
                 console.print("serving until Ctrl-C …")
@@ -166,7 +169,10 @@ class _Demo:
         began = time.monotonic()
         async with compose.open_log(self._pinned()) as log:
             batch: list[Append] = []
-            for one in self._simulation.run(epochs[0] * 1000, (last + length_s + grace_s + 60) * 1000):
+            start_ms, end_ms = epochs[0] * 1000, (last + length_s + grace_s + 60) * 1000
+            # The third channel's collector is away for three minutes.
+            away = {2: (start_ms + HOLE_FROM_MS, start_ms + HOLE_FROM_MS + HOLE_MS)}
+            for one in Envelopes(self._simulation, start_ms, away).run(start_ms, end_ms):
                 batch.append(Append(None, one.key, one.value))
                 self._events += one.events
                 self._envelopes += 1

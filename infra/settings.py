@@ -79,6 +79,12 @@ def _chat_server(text: str) -> str:
     return text
 
 
+def _history_url(text: str) -> str:
+    if text and not (text.startswith(("https://", "http://")) and "{channel}" in text):
+        raise ValueError("empty, or http(s)://host/path with {channel} where the channel's login goes")
+    return text
+
+
 def _topic_prefix(text: str) -> str:
     # Kafka: legal characters of a topic's name, at most 249 in all; ours add up to 20.
     if len(text) > 200 or not all(c.isascii() and (c.isalnum() or c in "._-") for c in text):
@@ -160,6 +166,8 @@ class Settings:
     )
     raw_dir: Path | None = _setting(None, "day files of `twzrd raw`; default home/raw", _path)
     raw_days: int = _setting(30, "days that raw events and texts are kept", _whole(1, 3650))
+    history_url: str = _setting("", "a recent-messages service to fill gaps from; empty: none", _history_url)
+    history_per_minute: int = _setting(60, "most requests to that service in a minute", _whole(1, 6_000))
     log_level: str = _setting("info", "least level that is logged", _one_of("debug", "info", "warning", "error"))
     log_format: str = _setting("auto", "auto: text on a terminal, else JSON lines", _one_of("auto", "json", "text"))
 

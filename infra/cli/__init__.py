@@ -20,6 +20,7 @@ MODULES: Final = {
     "data": ("db", "export", "log", "reseal", "dev", "status"),
     "keys": ("keys", "settings"),
     "collect": ("collect",),
+    "chat": ("simulate", "twitch-sim"),
     "control": ("channels", "optout"),
     "beside": ("discover", "close", "raw"),
 }
