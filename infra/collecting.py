@@ -1,4 +1,4 @@
-"""`twzrd collect`: connections, channels, intake and log composed and run until asked to stop.
+"""`twzrd collect`: control stream, connections, channels, intake and log composed and run until asked to stop.
 
 `compose_collector` is the one place where the parts are chosen.
 """
@@ -7,38 +7,40 @@ import asyncio
 import contextlib
 import logging
 import random
+import socket
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple
 
 from prometheus_client import CollectorRegistry
 
-from infra import compose
+from infra import compose, counters, discovering
+from infra.channel_lists import ChannelsFile, FixedChannels
 from infra.settings import Settings
 from schemas.errors import TwzrdError
 from streams.collect.live import metrics as collect_metrics
 from streams.collect.live.connection import Endpoint
+from streams.collect.live.control import ControlView
+from streams.collect.live.gap_filler import Gap, GapFiller
+from streams.collect.live.history import HistoryClient
 from streams.collect.live.membership import ChannelState
 from streams.collect.live.metrics import CollectMetrics, Levels
 from streams.collect.live.pacing import Pacing
 from streams.collect.live.pool import Pool
-from streams.collect.live.port import Intake, WantedChannels
-from streams.collect.live.reconciler import MAX_CHANNELS, Reconciler
+from streams.collect.live.port import WantedChannels
+from streams.collect.live.reconciler import Reconciler
+from streams.collect.live.reports import StateReports
 from streams.collect.live.roster import Roster
+from streams.collect.live.running import Collecting, collecting
+from streams.collect.live.texts import TextSender
 from streams.collect.live.tls import client_context
-from streams.log.port import Log
 
 logger: Final = logging.getLogger(__name__)
 
-FINISH_S: Final = 10.0
-"""How long what was taken in may take to reach the log, or the spool, at the end."""
-LOOK_AT_FILE_S: Final = 2.0
-MAX_FILE_BYTES: Final = 4 << 20
-
-
-class CollectError(TwzrdError):
-    """The collector cannot start as it was asked to; the message says what to change."""
+FILL_EVERY_S: Final = 1.0
+"""How often holes are looked for, where a history service is set."""
+HOUR_MS: Final = 3_600_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,7 @@ class CollectOptions:
 
 
 class Activity(NamedTuple):
-    """One channel's numbers since the start. covered_ms: claimed of the current epoch; lost: events that reached
+    """One channel's numbers since the start. covered_ms: claimed of the current hour; lost: events that reached
     neither log nor spool; late: events behind what was claimed already."""
 
     events: int = 0
@@ -73,25 +75,6 @@ class Queue(NamedTuple):
     spooled_bytes: int = 0
 
 
-class Taking(Protocol):
-    """Everything behind the connections: the Intake, what drives it, and the way to the log."""
-
-    @property
-    def intake(self) -> Intake: ...
-
-    async def run(self) -> None:
-        """Flush and send, until `finish`. Raises where going on would lose what it promised."""
-
-    async def finish(self, within_s: float) -> None:
-        """Take no more; give what was taken to the log or the spool, within that time."""
-
-    def activity(self) -> Mapping[str, Activity]:
-        """Numbers by login."""
-
-    def queue(self) -> Queue:
-        """What waits."""
-
-
 @dataclass(frozen=True, slots=True)
 class Collector:
     """The composed parts."""
@@ -101,7 +84,7 @@ class Collector:
     pool: Pool
     reconciler: Reconciler
     wanted: WantedChannels
-    taking: Taking
+    back: Collecting
 
     def states(self) -> list[ChannelState]:
         """How every channel stands."""
@@ -111,29 +94,42 @@ class Collector:
         """The gauges."""
         return self.reconciler.levels()
 
+    def activity(self) -> Mapping[str, Activity]:
+        """Numbers by login."""
+        now_ms = self.back.clock_ms()
+        hour_ms = now_ms - now_ms % HOUR_MS
+        return {
+            one.login: Activity(
+                one.events,
+                one.last_event_ms or None,
+                one.said.within(hour_ms, now_ms),
+                one.dropped_events,
+                one.late_events,
+            )
+            for one in self.back.intake.channels.all()
+        }
 
-def compose_collector(settings: Settings, options: CollectOptions, log: Log) -> Collector:
-    """Choose the parts. The real Intake with its Outbound, and the control stream's wanted list and reports, come in
-    here and nowhere else. Raises CollectError or TlsError where the options cannot be met."""
+    def queue(self) -> Queue:
+        """What waits."""
+        return Queue(self.back.outbound.queued_records, self.back.outbound.spool_bytes)
+
+
+def compose_collector(options: CollectOptions, back: Collecting, view: ControlView, reports: StateReports) -> Collector:
+    """Choose the parts. Raises ChannelsFileError or TlsError where the options cannot be met."""
     metrics = CollectMetrics()
     chance = random.Random()
-    taking = CountingOnly()
     host, _, port = options.server.rpartition(":")
     endpoint = Endpoint(host, int(port), client_context(options.ca_file))
-    pool = Pool(endpoint, taking.intake, metrics, chance=chance)
-    roster = Roster(pool, taking.intake, metrics, chance=chance)
+    pool = Pool(endpoint, back.intake, metrics, chance=chance, clock_ms=back.clock_ms)
+    roster = Roster(pool, back.intake, metrics, reports=reports, chance=chance, clock_ms=back.clock_ms)
     reconciler = Reconciler(roster, Pacing())
     pool.attach(reconciler)
-    return Collector(options, metrics, pool, reconciler, wanted_channels(options), taking)
-
-
-def wanted_channels(options: CollectOptions) -> WantedChannels:
-    """Where the wanted set comes from."""
+    wanted: WantedChannels = view
     if options.channels:
-        return FixedChannels(frozenset(options.channels))
-    if options.channels_file is not None:
-        return ChannelsFile(options.channels_file)
-    raise CollectError("nothing says which channels to collect; give --channels a,b,c or --channels-file FILE")
+        wanted = FixedChannels(frozenset(options.channels))
+    elif options.channels_file is not None:
+        wanted = ChannelsFile(options.channels_file)
+    return Collector(options, metrics, pool, reconciler, wanted, back)
 
 
 Shown = Callable[[Collector], contextlib.AbstractAsyncContextManager[None]]
@@ -142,13 +138,40 @@ Shown = Callable[[Collector], contextlib.AbstractAsyncContextManager[None]]
 
 async def run(settings: Settings, options: CollectOptions, stop: asyncio.Event, show: Shown) -> None:
     """Collect until `stop`, or for the duration asked for; then leave the channels, and send what was taken in."""
-    async with compose.open_log(settings) as log:
-        collector = compose_collector(settings, options, log)
-        registry = CollectorRegistry()
-        collect_metrics.register(collector.metrics, collector.levels, registry)
-        with compose.metrics_served(registry, options.metrics_port):
-            async with show(collector):
-                await _collect(collector, stop)
+    try:
+        await _run(settings, options, stop, show)
+    except* TwzrdError as faults:
+        raise faults.exceptions[0] from None
+
+
+async def _run(settings: Settings, options: CollectOptions, stop: asyncio.Event, show: Shown) -> None:
+    registry = CollectorRegistry()
+    async with compose.open_log(settings) as log, asyncio.TaskGroup() as beside:
+        view = ControlView(log)
+        reports = StateReports(log, settings.collector_name or socket.gethostname())
+        texts = TextSender(log) if settings.keep_text == "on" else None
+        tasks = [beside.create_task(view.follow(), name="control"), beside.create_task(reports.run(), name="reports")]
+        if texts is not None:
+            tasks.append(beside.create_task(texts.run(), name="texts"))
+        if options.discover:
+            found = discovering.run_beside(settings, log, view, stop, registry)
+            tasks.append(beside.create_task(found, name="discovery"))
+        await view.ready()  # until then nobody knows who opted out
+        spool_bytes = settings.spool_mb * 1024 * 1024
+        async with collecting(log, settings.collect_dir, view, spool_bytes=spool_bytes, texts=texts) as back:
+            collector = compose_collector(options, back, view, reports)
+            collect_metrics.register(collector.metrics, collector.levels, registry)
+            counters.show(registry, "intake", back.intake.counters)
+            counters.show(registry, "outbound", back.outbound, sizes=("queued_", "spool_bytes", "spooling"))
+            counters.show(registry, "reports", reports.counters)
+            with compose.metrics_served(registry, options.metrics_port):
+                async with show(collector), _history(settings, back):
+                    await _collect(collector, stop)
+        for task in tasks:
+            task.cancel()
+        await reports.flush()
+        if texts is not None:
+            await texts.flush()
 
 
 async def _collect(collector: Collector, stop: asyncio.Event) -> None:
@@ -156,9 +179,8 @@ async def _collect(collector: Collector, stop: asyncio.Event) -> None:
         asyncio.create_task(collector.reconciler.follow(collector.wanted), name="wanted"),
         asyncio.create_task(collector.reconciler.run(), name="reconciler"),
     }
-    sending = asyncio.create_task(collector.taking.run(), name="sending")
     stopping = asyncio.create_task(_stopped(stop, collector.options.duration_s), name="stop")
-    faults: set[asyncio.Future[None]] = {*tasks, sending, collector.pool.failed}
+    faults: set[asyncio.Future[None]] = {*tasks, collector.pool.failed}
     try:
         done, _ = await asyncio.wait({*faults, stopping}, return_when=asyncio.FIRST_COMPLETED)
         for one in done:
@@ -169,9 +191,6 @@ async def _collect(collector: Collector, stop: asyncio.Event) -> None:
         await asyncio.gather(*tasks, stopping, return_exceptions=True)
         collector.reconciler.want(frozenset())
         await collector.pool.close()
-        await collector.taking.finish(FINISH_S)
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(sending, FINISH_S)
 
 
 async def _stopped(stop: asyncio.Event, duration_s: float | None) -> None:
@@ -180,105 +199,25 @@ async def _stopped(stop: asyncio.Event, duration_s: float | None) -> None:
             await stop.wait()
 
 
-class FixedChannels:
-    """Implements port.WantedChannels: one set for good."""
+@contextlib.asynccontextmanager
+async def _history(settings: Settings, back: Collecting) -> AsyncIterator[None]:
+    """Fill holes from the history service, where one is set, while the block runs."""
+    if not settings.history_url:
+        yield
+        return
+    async with HistoryClient(settings.history_url, settings.history_per_minute) as client:
+        filler = GapFiller(client, back.intake)
 
-    def __init__(self, logins: frozenset[str]) -> None:
-        self._logins = logins
+        async def filling() -> None:
+            while True:
+                for hole in back.intake.holes():
+                    filler.fill(Gap(hole.channel, hole.login, hole.from_ms, hole.to_ms))
+                await asyncio.sleep(FILL_EVERY_S)
 
-    async def changes(self) -> AsyncIterator[frozenset[str]]:
-        """The set, and then nothing more."""
-        yield self._logins
-        await asyncio.Event().wait()
-
-
-class ChannelsFile:
-    """Implements port.WantedChannels: a file with a login a line, `#` begins a remark; read again when it changes."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._seen = self._stamp()
-        self._logins = self._read()
-
-    async def changes(self) -> AsyncIterator[frozenset[str]]:
-        """The set at once, and at every change of the file; while it cannot be read the last one holds."""
-        yield self._logins
-        while True:
-            await asyncio.sleep(LOOK_AT_FILE_S)
-            try:
-                stamp = self._stamp()
-                if stamp == self._seen:
-                    continue
-                logins = self._read()
-            except CollectError as error:
-                logger.warning("%s; the channels stay as they were", error)
-                continue
-            self._seen, self._logins = stamp, logins
-            logger.info("%d channels are wanted by %s now", len(logins), self._path)
-            yield logins
-
-    def _stamp(self) -> tuple[int, int]:
+        task = asyncio.create_task(filling())
         try:
-            found = self._path.stat()
-        except OSError as error:
-            raise CollectError(f"channels file {self._path}: {error.strerror}; check the path") from error
-        return found.st_mtime_ns, found.st_size
-
-    def _read(self) -> frozenset[str]:
-        try:
-            with self._path.open("rb") as file:
-                text = file.read(MAX_FILE_BYTES).decode()
-        except OSError as error:
-            raise CollectError(f"channels file {self._path}: {error.strerror}; check the path") from error
-        except UnicodeDecodeError as error:
-            raise CollectError(f"channels file {self._path} is not text; give one login a line") from error
-        words = (line.partition("#")[0].strip().lower() for line in text.splitlines())
-        return frozenset(word for word in words if word)
-
-
-class CountingOnly:
-    """A Taking that keeps nothing: it counts chat lines by channel. Stands where the real one is put in."""
-
-    _CHAT: Final = (b"PRIVMSG", b"USERNOTICE", b"CLEARCHAT", b"CLEARMSG")
-
-    def __init__(self) -> None:
-        self._activity: dict[str, Activity] = {}
-        self._ending = asyncio.Event()
-
-    @property
-    def intake(self) -> Intake:
-        return self
-
-    def observing(self, login: str, room_id: str | None, connection: int, at_ms: int) -> None:
-        self._activity.setdefault(login, Activity())
-
-    def received(self, connection: int, lines: bytes, at_ms: int) -> list[bytes]:
-        rest = []
-        for line in lines.splitlines():
-            words = line.split(b" ", 4)
-            at = (words[0][:1] == b"@") + (words[0][:1] == b"@" or words[0][:1] == b":")
-            if len(words) > at + 1 and words[at] in self._CHAT:
-                login = words[at + 1][1:].decode("ascii", "replace")
-                # In one read, lines may stand right behind the confirmation that is acted on after them.
-                seen = self._activity.get(login, Activity())
-                if login in self._activity or len(self._activity) < MAX_CHANNELS:
-                    self._activity[login] = seen._replace(events=seen.events + 1, last_event_ms=at_ms)
-            elif line:
-                rest.append(line)
-        return rest
-
-    def heard(self, connection: int, at_ms: int) -> None: ...
-
-    def lost(self, login: str, connection: int) -> None: ...
-
-    async def run(self) -> None:
-        await self._ending.wait()
-
-    async def finish(self, within_s: float) -> None:
-        self._ending.set()
-
-    def activity(self) -> Mapping[str, Activity]:
-        return self._activity
-
-    def queue(self) -> Queue:
-        return Queue()
+            yield
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            await filler.close()

@@ -166,6 +166,8 @@ class Settings:
     )
     raw_dir: Path | None = _setting(None, "day files of `twzrd raw`; default home/raw", _path)
     raw_days: int = _setting(30, "days that raw events and texts are kept", _whole(1, 3650))
+    collector_name: str = _setting("", "what this collector is called in reports; empty: the host's name", str)
+    spool_mb: int = _setting(1024, "most MiB that wait on disk while the log is away", _whole(1, 1_000_000))
     history_url: str = _setting("", "a recent-messages service to fill gaps from; empty: none", _history_url)
     history_per_minute: int = _setting(60, "most requests to that service in a minute", _whole(1, 6_000))
     log_level: str = _setting("info", "least level that is logged", _one_of("debug", "info", "warning", "error"))
@@ -194,6 +196,10 @@ class Settings:
     @property
     def cache_path(self) -> Path:
         return self.cache or Path("~/.cache/twzrd").expanduser()
+
+    @property
+    def collect_dir(self) -> Path:
+        return self.home / "collect"
 
     @property
     def postgres_dir(self) -> Path:

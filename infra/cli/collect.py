@@ -114,8 +114,8 @@ async def _meanwhile(every_s: float, say: Callable[[], None]) -> AsyncIterator[N
 
 def status(collector: Collector) -> dict[str, object]:
     """Numbers of the moment and since the start, for programs."""
-    levels, queue = collector.levels(), collector.taking.queue()
-    activity = collector.taking.activity().values()
+    levels, queue = collector.levels(), collector.queue()
+    activity = collector.activity().values()
     return {
         "wanted": levels.wanted,
         "joined": levels.joined,
@@ -141,7 +141,7 @@ def json_lines(collector: Collector) -> contextlib.AbstractAsyncContextManager[N
     """One JSON object a line on standard output, every SAY_S, with every channel."""
 
     def say() -> None:
-        activity = collector.taking.activity()
+        activity = collector.activity()
         rows = []
         for state in collector.states():
             numbers = activity.get(state.login, collecting.Activity())
@@ -179,7 +179,7 @@ class LiveTable:
 
                 def draw() -> None:
                     now_s = time.monotonic()
-                    activity = collector.taking.activity()
+                    activity = collector.activity()
                     seen = Seen(
                         collector.options.server,
                         now_s - began_s,
@@ -187,7 +187,7 @@ class LiveTable:
                         collector.states(),
                         activity,
                         collector.levels(),
-                        collector.taking.queue(),
+                        collector.queue(),
                         collector.pool.troubles(),
                         list(self._messages.lines),
                     )

@@ -62,6 +62,10 @@ class Channels:
         """The channel that bears that login now."""
         return self._by_login.get(login)
 
+    def all(self) -> Iterator[Observed]:
+        """Every channel that bears a login now, heard or not."""
+        return iter(self._by_login.values())
+
     def heard(self) -> Iterator[Observed]:
         """Those that some connection hears."""
         return (observed for observed in self._by_login.values() if observed.hearing)

@@ -105,6 +105,10 @@ class Said:
             out.append((start, end))
         return out
 
+    def within(self, start: int, end: int) -> int:
+        """How much of [start, end) has been said, in ms."""
+        return sum(max(0, min(end, to) - max(start, since)) for since, to in self.intervals)
+
     def gaps(self) -> list[tuple[int, int]]:
         """The stretches between them."""
         held = self.intervals
@@ -126,6 +130,8 @@ class Observed:
     sent_at_ms: int = 0
     events: int = 0
     dropped_events: int = 0
+    late_events: int = 0
+    """Events that came when their time had been claimed already."""
     last_event_ms: int = 0
     _since_ms: dict[int, int] = field(default_factory=dict)
     """Connection -> the same in Twitch's time, as it was worked out first: a better estimate later moves no claim."""

@@ -8,11 +8,13 @@ claim is on the log without its events.
 from collections.abc import Iterator
 from typing import Final
 
-from schemas.columns import EventColumns
+import numpy as np
+
+from schemas.columns import MESSAGE, EventColumns
 from schemas.envelope import MAX_EVENTS, CoverageKind, encode
 from streams.collect.chunk import LINE_TOO_LONG, MAX_LINE_BYTES
 from streams.collect.cutting import window
-from streams.collect.irc import Malformed
+from streams.collect.irc import Malformed, parse_line
 from streams.collect.live.batching import Batch, Pending
 from streams.collect.live.channels import Channels
 from streams.collect.live.claims import Hole, Observed
@@ -21,9 +23,9 @@ from streams.collect.live.counters import IntakeCounters
 from streams.collect.live.dead_lines import DeadLines
 from streams.collect.live.holes import Holes
 from streams.collect.live.lines import QuickLines, split_lines
-from streams.collect.live.port import Outbound, Suppressed
+from streams.collect.live.port import Outbound, Suppressed, Texts
 from streams.collect.live.suppression import NobodySuppressed, Suppression
-from streams.collect.twitch import Skip
+from streams.collect.twitch import Event, Skip, derived_id
 
 FLUSH_MS: Final = 250
 TICK_MS: Final = 10_000
@@ -41,7 +43,8 @@ class LiveIntake:
     """Implements port.Intake. source: this process's producer session, new at every start.
 
     said_to_ms: by channel identity, how far an earlier session's claims are on the log for certain (Twitch's time): the
-    hole since then is declared, so that the frontier moves on.
+    hole since then is declared, so that the frontier moves on. texts: where the operator keeps message text, and only
+    then: the one who takes it.
     """
 
     def __init__(
@@ -50,6 +53,7 @@ class LiveIntake:
         outbound: Outbound,
         suppressed: Suppressed | None = None,
         *,
+        texts: Texts | None = None,
         said_to_ms: dict[str, int] | None = None,
         tick_ms: int = TICK_MS,
         hole_wait_ms: int = HOLE_WAIT_MS,
@@ -60,6 +64,7 @@ class LiveIntake:
         self._source = source
         self._outbound = outbound
         self._suppression = Suppression(suppressed or NobodySuppressed())
+        self._texts = texts
         self._tick_ms = tick_ms
         self._lines = QuickLines()
         self._pending = Pending()
@@ -84,7 +89,7 @@ class LiveIntake:
         """See port.Intake."""
         control: list[bytes] = []
         newest_ms = 0
-        block = split_lines(lines)
+        block = split_lines(lines, by_columns=self._texts is None)
         self.counters.lines += block.lines
         self.counters.shared_chat_copies += block.copies
         if block.by_columns is not None:
@@ -115,8 +120,17 @@ class LiveIntake:
             self.counters.skipped(found.rule)
         else:
             self._pending.add(found, line)
+            if self._texts is not None and found.kind == MESSAGE:
+                self._keep_text(self._texts, found, line)
             return found.at_ms
         return 0
+
+    def _keep_text(self, texts: Texts, event: Event, line: bytes) -> None:
+        """A message's text, unless its viewer opted out."""
+        if self._suppression.hides((event.viewer, event.login)):
+            return
+        event_id, text = event.id or derived_id(line, 0), parse_line(line).params[-1].decode(errors="replace")
+        texts.put(event.channel, event.channel_login, event_id, event.at_ms, event.viewer, event.login, text)
 
     def _prove(self, connection: int, at_ms: int, newest_ms: int) -> None:
         """What the arrival of these lines says about the clocks and the connection. newest_ms: 0 where none bears a
@@ -154,6 +168,9 @@ class LiveIntake:
             self.counters.unknown_channel_events += sum(len(batch.events) for batch in batches)
             return
         observed.sent_at_ms = now_ms
+        if observed.said.intervals:
+            said_ms = observed.said.intervals[-1][1]
+            observed.late_events += sum(int(np.count_nonzero(batch.events.at < said_ms)) for batch in batches)
         claims = self._claimable(observed, now_ms)
         ready = [tame for batch in batches if len(tame := self._admitted(channel, batch.events, now_ms))]
         for place, events in enumerate(ready, 1):

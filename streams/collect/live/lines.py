@@ -37,9 +37,9 @@ class Received(NamedTuple):
     rest: list[bytes]
 
 
-def split_lines(data: bytes) -> Received:
-    """Read what pays by columns, cut the rest into lines."""
-    if data.count(b"\n") < COLUMNS_FROM_LINES:
+def split_lines(data: bytes, *, by_columns: bool = True) -> Received:
+    """Read what pays by columns, where that is wanted, cut the rest into lines."""
+    if not by_columns or data.count(b"\n") < COLUMNS_FROM_LINES:
         split = data.split(b"\n")
         if not split[-1]:
             split.pop()

@@ -45,6 +45,15 @@ class Outbound(Protocol):
         """Take over a record of `dead`; False where there is no room: it is counted and gone."""
 
 
+class Texts(Protocol):
+    """Takes message text where the operator turned that on (law 5). Calls do not wait and do not raise."""
+
+    def put(
+        self, channel: str, channel_login: str, event_id: bytes, at_ms: int, viewer: str, login: str, text: str
+    ) -> None:
+        """One message that became an event, of a viewer (identity, login) who did not opt out."""
+
+
 class WantedChannels(Protocol):
     """Which channels are to be collected, from wherever an operator or the discovery said so."""
 

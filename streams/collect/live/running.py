@@ -16,7 +16,7 @@ from streams.collect.live.clock import steady_clock_ms
 from streams.collect.live.counters import OutboundCounters
 from streams.collect.live.intake import FLUSH_MS, LiveIntake
 from streams.collect.live.outbound import LogOutbound
-from streams.collect.live.port import Suppressed
+from streams.collect.live.port import Suppressed, Texts
 from streams.collect.live.said import SAVE_MS, SaidFile
 from streams.collect.live.spool import MAX_BYTES, Spool
 from streams.log.port import Log
@@ -37,7 +37,12 @@ class Collecting:
 
 @asynccontextmanager
 async def collecting(
-    log: Log, folder: Path, suppressed: Suppressed | None = None, *, spool_bytes: int = MAX_BYTES
+    log: Log,
+    folder: Path,
+    suppressed: Suppressed | None = None,
+    *,
+    spool_bytes: int = MAX_BYTES,
+    texts: Texts | None = None,
 ) -> AsyncIterator[Collecting]:
     """Run the back half on an open log until the block ends. Raises SpoolError where the folder cannot be used; a fault
     in it ends the block with that error (in an ExceptionGroup)."""
@@ -48,7 +53,7 @@ async def collecting(
         said = SaidFile(folder / "said.json")
         outbound = LogOutbound(log, spool, counters, durable=said.durable)
         clock_ms = steady_clock_ms()
-        intake = LiveIntake(secrets.token_hex(8), outbound, suppressed, said_to_ms=said.load())
+        intake = LiveIntake(secrets.token_hex(8), outbound, suppressed, texts=texts, said_to_ms=said.load())
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(outbound.run())
             timers = [tasks.create_task(_flushing(intake, clock_ms)), tasks.create_task(_saving(said))]

@@ -22,11 +22,14 @@ class Suppression:
         self._ids: dict[str, str] = {}
         """Identity by login, as events showed it: a deletion names its author by login alone."""
 
+    def hides(self, pair: tuple[str, str]) -> bool:
+        """Whether that (identity, login) opted out."""
+        self._see_version()
+        return self._answers[pair] if pair in self._answers else self._ask(pair)
+
     def without(self, events: EventColumns) -> EventColumns:
         """The events of all others, with the viewers they name alone; the same object where nobody is suppressed."""
-        if self._version != self._suppressed.version:
-            self._version = self._suppressed.version
-            self._answers.clear()
+        self._see_version()
         answers = self._answers
         hidden = [answers[pair] if pair in answers else self._ask(pair) for pair in events.viewers]
         if not any(hidden):
@@ -42,6 +45,11 @@ class Suppression:
             who.astype(np.uint32),
             events.amount[rows],
         )
+
+    def _see_version(self) -> None:
+        if self._version != self._suppressed.version:
+            self._version = self._suppressed.version
+            self._answers.clear()
 
     def _ask(self, pair: tuple[str, str]) -> bool:
         identity, login = pair

@@ -1,0 +1,74 @@
+"""Where the wanted channels of a collector come from, other than the control stream: the command line, or a file."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Final
+
+from schemas.errors import TwzrdError
+
+logger: Final = logging.getLogger(__name__)
+
+LOOK_AT_FILE_S: Final = 2.0
+MAX_FILE_BYTES: Final = 4 << 20
+
+
+class ChannelsFileError(TwzrdError):
+    """The file with the channels cannot be used; the message says what to change."""
+
+
+class FixedChannels:
+    """Implements port.WantedChannels: one set for good."""
+
+    def __init__(self, logins: frozenset[str]) -> None:
+        self._logins = logins
+
+    async def changes(self) -> AsyncIterator[frozenset[str]]:
+        """The set, and then nothing more."""
+        yield self._logins
+        await asyncio.Event().wait()
+
+
+class ChannelsFile:
+    """Implements port.WantedChannels: a file with a login a line, `#` begins a remark; read again when it changes."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._seen = self._stamp()
+        self._logins = self._read()
+
+    async def changes(self) -> AsyncIterator[frozenset[str]]:
+        """The set at once, and at every change of the file; while it cannot be read the last one holds."""
+        yield self._logins
+        while True:
+            await asyncio.sleep(LOOK_AT_FILE_S)
+            try:
+                stamp = self._stamp()
+                if stamp == self._seen:
+                    continue
+                logins = self._read()
+            except ChannelsFileError as error:
+                logger.warning("%s; the channels stay as they were", error)
+                continue
+            self._seen, self._logins = stamp, logins
+            logger.info("%d channels are wanted by %s now", len(logins), self._path)
+            yield logins
+
+    def _stamp(self) -> tuple[int, int]:
+        try:
+            found = self._path.stat()
+        except OSError as error:
+            raise ChannelsFileError(f"channels file {self._path}: {error.strerror}; check the path") from error
+        return found.st_mtime_ns, found.st_size
+
+    def _read(self) -> frozenset[str]:
+        try:
+            with self._path.open("rb") as file:
+                text = file.read(MAX_FILE_BYTES).decode()
+        except OSError as error:
+            raise ChannelsFileError(f"channels file {self._path}: {error.strerror}; check the path") from error
+        except UnicodeDecodeError as error:
+            raise ChannelsFileError(f"channels file {self._path} is not text; give one login a line") from error
+        words = (line.partition("#")[0].strip().lower() for line in text.splitlines())
+        return frozenset(word for word in words if word)
