@@ -18,7 +18,6 @@ from prometheus_client import CollectorRegistry
 from infra import compose, counters, discovering
 from infra.channel_lists import ChannelsFile, FixedChannels
 from infra.settings import Settings
-from schemas.errors import TwzrdError
 from streams.collect.live import metrics as collect_metrics
 from streams.collect.live.connection import Endpoint
 from streams.collect.live.control import ControlView
@@ -140,8 +139,13 @@ async def run(settings: Settings, options: CollectOptions, stop: asyncio.Event, 
     """Collect until `stop`, or for the duration asked for; then leave the channels, and send what was taken in."""
     try:
         await _run(settings, options, stop, show)
-    except* TwzrdError as faults:
-        raise faults.exceptions[0] from None
+    except ExceptionGroup as faults:
+        raise _first(faults) from faults
+
+
+def _first(fault: Exception) -> Exception:
+    """The fault itself, of several that came in groups: the command line says it in one line."""
+    return _first(fault.exceptions[0]) if isinstance(fault, ExceptionGroup) else fault
 
 
 async def _run(settings: Settings, options: CollectOptions, stop: asyncio.Event, show: Shown) -> None:

@@ -53,6 +53,10 @@ def test_every_setting_is_read_from_its_variable() -> None:
         "TWZRD_KEEP_TEXT": "on",
         "TWZRD_RAW_DIR": "/mnt/raw",
         "TWZRD_RAW_DAYS": "7",
+        "TWZRD_COLLECTOR_NAME": "basement",
+        "TWZRD_SPOOL_MB": "64",
+        "TWZRD_HISTORY_URL": "https://history.example/{channel}",
+        "TWZRD_HISTORY_PER_MINUTE": "6",
         "TWZRD_LOG_LEVEL": "debug",
         "TWZRD_LOG_FORMAT": "json",
     }
@@ -105,6 +109,7 @@ def test_what_only_tests_read_is_no_mistake_and_others_variables_are_not_ours() 
         ("TWZRD_PARTITIONS", "١", "from 1 to 1024"),
         ("TWZRD_PARTITIONS", "8.0", "from 1 to 1024"),
         ("TWZRD_API_PORT", "65536", "from 0 to 65535"),
+        ("TWZRD_HISTORY_URL", "https://history.example/", "{channel}"),
         ("TWZRD_DATABASE_URL", "mysql://x", "postgresql://"),
         ("TWZRD_KAFKA_BOOTSTRAP", "localhost", "host:port"),
         ("TWZRD_KAFKA_BOOTSTRAP", "a:9092,b", "host:port"),

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from streams.collect.simulation import Simulation
-from streams.collect.twitch_sim import Pace, PreparedFeed, SimOptions, SimulatedFeed, TwitchSim
+from streams.collect.twitch_sim import Pace, SimOptions, SimulatedFeed, TwitchSim
 from streams.collect.twitch_sim.block import Block
 from streams.collect.twitch_sim.feed import Feed
 from tests.irc_client import IrcClient
@@ -21,13 +21,16 @@ class OnCommand:
 
     def __init__(self, feed: Feed) -> None:
         self.rooms = feed.rooms
-        self._blocks = PreparedFeed(feed, 2_000).blocks()
+        self._blocks = feed.blocks()
 
     def blocks(self) -> Iterator[Block]:
         return iter(())
 
     def next(self) -> Block:
-        return next(self._blocks)
+        """The next in which nobody is silent: messages in each of the first three channels."""
+        return next(
+            one for one in self._blocks if {0, 1, 2} <= set(one.channel[one.privmsg & (one.kind == 0)].tolist())
+        )
 
 
 class Local:
@@ -54,7 +57,7 @@ class Local:
     def say(self, rows: int | None = None) -> list[bytes]:
         """The next chat of the feed; the lines as they are said."""
         block = self.feed.next()
-        end = len(block) if rows is None else rows
+        end = len(block) if rows is None else min(rows, len(block))
         self.twitch._stage.say(block, 0, end)
         return [block.line(row).removesuffix(b"\r\n") for row in range(end)]
 
@@ -65,7 +68,7 @@ def of_channels(lines: list[bytes], *logins: str) -> list[bytes]:
 
 @asynccontextmanager
 async def local_twitch(seed: int, channels: int = 4, **options: Any) -> AsyncIterator[Local]:
-    feed = OnCommand(SimulatedFeed(Simulation(seed, channels, 20), START_MS, START_MS + 600_000))
+    feed = OnCommand(SimulatedFeed(Simulation(seed, channels, 20), START_MS))
     async with TwitchSim(feed, SimOptions(seed=seed, pace=Pace(0), **options)) as twitch:
         local = Local(twitch, feed)
         try:
