@@ -195,6 +195,7 @@ async def _collect(collector: Collector, stop: asyncio.Event) -> None:
         await asyncio.gather(*tasks, stopping, return_exceptions=True)
         collector.reconciler.want(frozenset())
         await collector.pool.close()
+        await collector.back.finish()  # before the last picture is shown
 
 
 async def _stopped(stop: asyncio.Event, duration_s: float | None) -> None:

@@ -33,6 +33,13 @@ class Collecting:
     clock_ms: Callable[[], int]
     outbound: OutboundCounters
     said: SaidFile
+    sender: LogOutbound
+
+    async def finish(self) -> None:
+        """The last flush; the log gets CLOSE_S to take the rest, which goes to the spool otherwise. May be said twice;
+        the connections are to be closed before."""
+        self.intake.flush(self.clock_ms())
+        await self.sender.close(CLOSE_S)
 
 
 @asynccontextmanager
@@ -57,13 +64,13 @@ async def collecting(
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(outbound.run())
             timers = [tasks.create_task(_flushing(intake, clock_ms)), tasks.create_task(_saving(said))]
+            back = Collecting(intake, clock_ms, counters, said, outbound)
             try:
-                yield Collecting(intake, clock_ms, counters, said)
+                yield back
             finally:
                 for timer in timers:
                     timer.cancel()
-                intake.flush(clock_ms())
-                await outbound.close(CLOSE_S)
+                await back.finish()
         said.save()
     finally:
         spool.close()

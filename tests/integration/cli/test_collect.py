@@ -119,7 +119,6 @@ async def test_up_runs_a_collector_beside_the_rest(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((), "nothing says which channels to collect"),
         (("--channels", "a", "--discover"), "exclude each other"),
         (("--channels", "a b"), "'a b' is no login"),
         (("--channels", "a", "--server", "nowhere"), "'nowhere' is not HOST:PORT"),

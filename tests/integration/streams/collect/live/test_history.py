@@ -168,14 +168,16 @@ async def test_lines_of_another_room_and_lines_that_cannot_be_read_are_counted_a
 @pytest.mark.parametrize(
     ("answer", "why"),
     [
-        (web.Response(status=500, body=b"secret chat"), "answered 500"),
-        (web.Response(body=b"secret chat"), "not the JSON"),
-        (web.Response(body=b'{"messages": 7}'), "not the JSON"),
-        (web.Response(body=b" " * (MAX_BODY_BYTES + 1)), "over"),
+        ((500, b"secret chat"), "answered 500"),
+        ((200, b"secret chat"), "not the JSON"),
+        ((200, b'{"messages": 7}'), "not the JSON"),
+        ((200, b" " * (MAX_BODY_BYTES + 1)), "over"),
     ],
 )
-async def test_a_bad_answer_is_an_error_that_quotes_nothing(service: Service, answer: web.Response, why: str) -> None:
-    service.fail = [answer]
+async def test_a_bad_answer_is_an_error_that_quotes_nothing(
+    service: Service, answer: tuple[int, bytes], why: str
+) -> None:
+    service.fail = [web.Response(status=answer[0], body=answer[1])]
     async with client_of(service) as client:
         with pytest.raises(HistoryError, match=why) as raised:
             await client.fetch(CHANNEL, LOGIN, T0, T0 + 1000)
