@@ -46,7 +46,7 @@ def measure(bench: Bench) -> list[Line]:
     with servers.postgres(bench, "proof-row") as dsn:
         database = asyncio.run(servers.fresh_database(dsn, "proofs"))
         seal_into(bench, database, records)
-        run(module("infra.bench.work.project", database))
+        run(module("infra.bench.work.project", database, bench.native))
         refs = run(module("infra.bench.work.some_refs", database)).output.split()
         if len(refs) != LEAVES:
             raise ContenderFailed(f"the epoch has {len(refs)} leaves, not {LEAVES}")
