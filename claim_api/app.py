@@ -70,7 +70,9 @@ class Api:
         self._warming = asyncio.create_task(self._warm())
 
     async def _warm(self) -> None:
-        """A connection with the statements of a first proof prepared, so that the first client does not wait for it."""
+        """A connection with the statements of a first proof prepared, and a tree built, so that the first client does
+        not wait for them."""
+        await self._trees.rehearse()
         with contextlib.suppress(ApiError):  # no database yet: counted and logged where the question was asked
             await read.resolve_channel(self._database, "")
             await read.epoch(self._database, "", 0)

@@ -9,6 +9,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
+import numpy as np
 import zstandard
 
 from claim_api.config import Bounds
@@ -18,14 +19,17 @@ from claim_api.errors import ApiError
 from claim_api.flight import BuiltCache
 from projections import read, rows
 from projections.read import Database
-from schemas.body import decode_leaves
+from schemas.body import SealBody, decode_leaves, encode_body
 from schemas.errors import SchemaError
-from schemas.seal import LEAF_BYTES, leaf_preimages
+from schemas.policy import DEFAULT_POLICY
+from schemas.seal import LEAF_BYTES, LeafCounts, leaf_preimages
 from streams.core.proofs import ProvableEpoch
 
 TREE_BYTES_PER_LEAF: Final = 256
 """What a ProvableEpoch takes, rounded up; to refuse what could never be kept before it is read."""
 DUMP_LEVEL: Final = 3
+REHEARSED_LEAVES: Final = 16_384
+"""About what a large channel's hour has."""
 Key = tuple[str, int, int]
 
 
@@ -53,6 +57,11 @@ class Trees:
         """The leaf dump, zstd over 96 B x leaf_count. Raises as `provable`."""
         self._dumps.check_size(epoch.leaf_count * LEAF_BYTES, f"the dump of {epoch.leaf_count} leaves")
         return await self._dumps.fetch(_key(epoch), lambda: self._compress(epoch))
+
+    async def rehearse(self) -> None:
+        """Build a tree of nobody, so that the first client does not wait for what is only slow once: the thread, its
+        memory, the libraries' own first calls."""
+        await asyncio.get_running_loop().run_in_executor(self._threads, _rehearsed)
 
     def close(self) -> None:
         """Ends builds under way."""
@@ -91,6 +100,17 @@ def _provable(epoch: rows.Epoch, blob: bytes, policy: bytes) -> ProvableEpoch:
     if tree.tree.root != epoch.root:
         raise _damaged(epoch, f"they give root {tree.tree.root.hex()}")
     return tree
+
+
+def _rehearsed() -> None:
+    n = REHEARSED_LEAVES
+    refs = np.zeros((n, 32), np.uint8)
+    refs[:, :4] = np.arange(n, dtype=">u4").view(np.uint8).reshape(n, 4)
+    counts = LeafCounts(*(np.zeros(n, form) for form in ("u8", "u4", "u4", "u4", "u4", "u8", "u8")))
+    nobody = [""] * n
+    times = np.zeros(n, np.int64)
+    found, counted = decode_leaves(encode_body(SealBody(refs, nobody, nobody, counts, times, times)))
+    ProvableEpoch(b"", DEFAULT_POLICY.canonical, leaf_preimages("", 0, found, counted))
 
 
 def _damaged(epoch: rows.Epoch, fault: str) -> ApiError:
