@@ -1,4 +1,4 @@
-"""`twzrd collect` with a shorter span of the JOIN pacing: `python -m tests.integration.streams.collect.faults.collector`.
+"""`twzrd collect` with a shorter span of the JOIN pacing; `trial` starts it with `python -m`.
 
 The same composition, settings and signals as the command line's. Pacing alone would take 140 s for 200 channels after
 every start; no option of the command line can change it, since at Twitch nobody may. --broken breaks it on purpose, to

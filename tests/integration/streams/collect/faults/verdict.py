@@ -95,7 +95,8 @@ def within(at: NDArray[np.int64], intervals: Intervals) -> NDArray[np.bool_]:
         return np.zeros(len(at), np.bool_)
     starts, ends = np.array(intervals, np.int64).T
     place = np.searchsorted(starts, at, "right") - 1
-    return (place >= 0) & (at < ends[place])
+    inside: NDArray[np.bool_] = (place >= 0) & (at < ends[place])
+    return inside
 
 
 def covered_ms(intervals: Intervals, span: tuple[int, int]) -> int:
