@@ -3,8 +3,8 @@
 1 million lines of 200 channels on 3 connections, with the faults of `trial`. JOIN pacing is ten times as fast as at
 Twitch (18 in 1.25 s), so that it does not fill the run; the collector is else what `twzrd collect` composes.
 
-It takes about 3 minutes. With TWZRD_SEED=1: 1,000,735 lines in 155 s, 924,660 events, 753,077 of them on the log, 169,219
-heard by nobody; 23 % of the time unclaimed, 60 s of one channel at most, where 69 % and 116 s may be. With
+It takes about 3 minutes. With TWZRD_SEED=1: 1,000,735 lines in 155 s, 924,660 events, 753,077 of them on the log,
+169,219 heard by nobody; 23 % of the time unclaimed, 60 s of one channel at most, where 69 % and 116 s may be. With
 BROKEN_COLLECTOR=no-margin or no-claims in the environment the collector is broken on purpose, and the test fails.
 """
 
