@@ -15,6 +15,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -23,9 +24,6 @@ from streams.collect.simulation import Simulation
 from streams.collect.twitch_sim import Pace, Session, SimOptions, SimulatedFeed, TwitchSim
 from tests.integration.matrix.servers import postmaster
 
-CHANNELS: Final = 200
-LINES: Final = 1_000_000
-RATE_PER_S: Final = 6_000.0
 START_MS: Final = 1_767_225_600_000
 JOINS: Final = 18
 JOIN_WINDOW_S: Final = 1.25
@@ -37,8 +35,6 @@ EDGES_S: Final = 5.0
 """Of the beginning and the end: what every claim keeps off them, and a channel without chat waits for a PONG."""
 LOG_AWAY_S: Final = 20.0
 PATIENCE_S: Final = 60.0
-SETTLE_S: Final = 20.0
-"""From the last act to the end, so that each has to be got over."""
 MODULE: Final = "tests.integration.streams.collect.faults.collector"
 PROJECT: Final = Path(__file__).parents[5]
 ACTS: Final = (
@@ -47,17 +43,32 @@ ACTS: Final = (
 )  # fmt: skip
 
 
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How much is said and what goes wrong. settle_s: from the last act to the end, so that each has to be got over."""
+
+    channels: int = 200
+    lines: int = 1_000_000
+    rate_per_s: float = 6_000.0
+    acts: tuple[str, ...] = ACTS
+    settle_s: float = 20.0
+
+
 class Trial:
     """allowed_ms: by login, what may be unclaimed so far; span: [begin, end) of the chat that counts, ms; done: acts by
     kind."""
 
-    def __init__(self, folder: Path, postgres: EmbeddedPostgres, dsn: str, seed: int, broken: str = "") -> None:
-        self.simulation = Simulation(seed, CHANNELS, RATE_PER_S)
-        self.logins = [self.simulation.channel(number)[1] for number in range(CHANNELS)]
+    def __init__(
+        self, plan: Plan, folder: Path, postgres: EmbeddedPostgres, dsn: str, seed: int, broken: str = ""
+    ) -> None:
+        """broken: how the collector is broken on purpose, see `collector`."""
+        self.plan = plan
+        self.simulation = Simulation(seed, plan.channels, plan.rate_per_s)
+        self.logins = [self.simulation.channel(number)[1] for number in range(plan.channels)]
         self.allowed_ms = dict.fromkeys(self.logins, int(EDGES_S * 1000))
         self.span = (0, 0)
         self.done: Counter[str] = Counter()
-        options = SimOptions(pace=Pace(), seed=seed, wait_joins=CHANNELS, join_limit=JOIN_LIMIT)
+        options = SimOptions(pace=Pace(), seed=seed, wait_joins=plan.channels, join_limit=JOIN_LIMIT)
         self.twitch = TwitchSim(SimulatedFeed(self.simulation, START_MS), options)
         self._server = postmaster(postgres)
         self._postgres = postgres
@@ -69,7 +80,7 @@ class Trial:
         self._struck: Counter[str] = Counter()
 
     async def run(self) -> None:
-        """From the first JOIN until LINES are said and the collector has been stopped in order."""
+        """From the first JOIN until all lines are said and the collector has been stopped in order."""
         (self._folder / "channels").write_text("\n".join(self.logins))
         async with self.twitch:
             (self._folder / "ca.pem").write_bytes(self.twitch.ca_pem)
@@ -77,13 +88,13 @@ class Trial:
                 await self._start()
                 await self._until(self._all_joined)
                 began_ms = _now_ms()
-                for act in self._chance.sample(ACTS, len(ACTS)):
+                for act in self._chance.sample(self.plan.acts, len(self.plan.acts)):
                     await asyncio.sleep(self._chance.uniform(4.0, 11.0))
                     await self._until(lambda: any(self._heard(session) for session in self.twitch.sessions))
                     await self._act(act)
                     self.done[act] += 1
-                await asyncio.sleep(SETTLE_S)
-                await self._until(lambda: self.twitch.lines_said >= LINES, 3 * PATIENCE_S)
+                await asyncio.sleep(self.plan.settle_s)
+                await self._until(lambda: self.twitch.lines_said >= self.plan.lines, 3 * PATIENCE_S)
                 self.span = began_ms, _now_ms()
                 await self._stop()
             finally:
@@ -161,7 +172,7 @@ class Trial:
 
     def _all_struck(self, down_s: float) -> None:
         for login in self.logins:
-            self.allowed_ms[login] += int((GRACE_S + down_s + _pacing_s(CHANNELS)) * 1000)
+            self.allowed_ms[login] += int((GRACE_S + down_s + _pacing_s(self.plan.channels)) * 1000)
 
     def _unheard(self) -> set[str]:
         heard = (login for session in self.twitch.sessions for login in self._heard(session))
