@@ -25,7 +25,7 @@ from streams.collect.live.gap_filler import Gap, GapFiller
 from streams.collect.live.history import HistoryClient
 from streams.collect.live.membership import ChannelState
 from streams.collect.live.metrics import CollectMetrics, Levels
-from streams.collect.live.pacing import Pacing
+from streams.collect.live.pacing import WINDOW_S, Pacing
 from streams.collect.live.pool import Pool
 from streams.collect.live.port import WantedChannels
 from streams.collect.live.reconciler import Reconciler
@@ -45,7 +45,8 @@ HOUR_MS: Final = 3_600_000
 @dataclass(frozen=True, slots=True)
 class CollectOptions:
     """What the command line says. channels: logins; channels_file: one a line, read again when it changes; neither:
-    the wanted list of the control stream. server: host:port."""
+    the wanted list of the control stream. server: host:port. join_window_s: span of the JOIN pacing, at Twitch always
+    as it is; on a local server tests may make it shorter."""
 
     server: str
     ca_file: Path | None = None
@@ -54,6 +55,7 @@ class CollectOptions:
     discover: bool = False
     duration_s: float | None = None
     metrics_port: int | None = None
+    join_window_s: float = WINDOW_S
 
 
 class Activity(NamedTuple):
@@ -121,7 +123,7 @@ def compose_collector(options: CollectOptions, back: Collecting, view: ControlVi
     endpoint = Endpoint(host, int(port), client_context(options.ca_file))
     pool = Pool(endpoint, back.intake, metrics, chance=chance, clock_ms=back.clock_ms)
     roster = Roster(pool, back.intake, metrics, reports=reports, chance=chance, clock_ms=back.clock_ms)
-    reconciler = Reconciler(roster, Pacing())
+    reconciler = Reconciler(roster, Pacing(window_s=options.join_window_s))
     pool.attach(reconciler)
     wanted: WantedChannels = view
     if options.channels:

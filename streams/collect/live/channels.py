@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Final
 
-from schemas.identity import ID_PREFIX
+from schemas.identity import ID_PREFIX, LOGIN_PREFIX
 from streams.collect.live.claims import Connection, Observed
 from streams.collect.live.clock import TwitchClock
 
@@ -57,6 +57,13 @@ class Channels:
     def of(self, identity: str) -> Observed | None:
         """The channel of that identity."""
         return self._by_identity.get(identity)
+
+    def identity_of(self, channel: str, login: str) -> str:
+        """Whose a line is that bears this identity. Twitch leaves room-id empty on CLEARMSG: such a line belongs to the
+        channel that bears its login now, and is none of another one that would take the login over."""
+        if channel.startswith(LOGIN_PREFIX) and (known := self._by_login.get(login)) is not None:
+            return known.channel
+        return channel
 
     def by_login(self, login: str) -> Observed | None:
         """The channel that bears that login now."""

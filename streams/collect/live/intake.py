@@ -149,7 +149,8 @@ class LiveIntake:
         """Send what waits, and what may be claimed by now (this machine's time, ms)."""
         batches: dict[str, list[Batch]] = {}
         for batch in self._pending.take():
-            batches.setdefault(batch.channel, []).append(batch)
+            channel = self.channels.identity_of(batch.channel, batch.login)
+            batches.setdefault(channel, []).append(batch)
         for channel, of_channel in batches.items():
             self._send_batches(channel, of_channel, now_ms)
         due = [one for one in self.channels.heard() if now_ms - one.sent_at_ms >= self._tick_ms]

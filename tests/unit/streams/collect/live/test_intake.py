@@ -92,6 +92,21 @@ def test_an_opted_out_viewer_leaves_no_trace_from_the_next_flush_on(name: str, m
     assert len(sink.rows()) == many + 2 * many + 2
 
 
+def test_a_deletion_without_room_id_belongs_to_the_channel_of_its_login_and_ends_no_claim() -> None:
+    sink = Sink()
+    intake = intake_into(sink)
+    intake.observing("chan", "22", 1, T0_MS)
+    deletion = b"@login=ann;room-id=;target-msg-id=1;tmi-sent-ts=%d :tmi.twitch.tv CLEARMSG #chan :gone\r\n"
+    for second in range(1, 6):
+        at_ms = T0_MS + 1_000 * second
+        intake.received(1, chat(at_ms) + deletion % at_ms, at_ms)
+        intake.flush(at_ms)
+    assert {one.channel for one in sink.envelopes} == {"twitch:id:22"}
+    assert len(sink.rows()) == 10
+    assert sink.said() == [(500, 4_000)]
+    assert intake.channels.room_changes == 0
+
+
 def test_a_viewer_is_asked_about_once_for_each_version_of_the_list() -> None:
     opted_out = OptOuts()
     intake = intake_into(Sink(), suppressed=opted_out)
