@@ -1,7 +1,8 @@
 """A collector's front and back half on a local Twitch: how long it takes to be in its channels, what it then weighs.
 
 join_channels ADDRESS AUTHORITY CHANNELS (paced | unpaced) EVENTS: joins them all (unpaced: without Twitch's limit of
-JOINs), listens until it has had so many events, prints joined_s=, events= and pss_mb= (proportional set size). The log is a stub.
+JOINs), listens until it has had so many events, prints joined_s=, events= and pss_mb=
+(proportional set size). The log is a stub.
 """
 
 import asyncio
@@ -28,6 +29,14 @@ from streams.collect.simulation.people import channel_login
 from streams.log.port import Log
 
 DEADLINE_S: Final = 120.0
+LOOK_S: Final = 0.02
+
+
+def pss_mb() -> float:
+    """What this process weighs now."""
+    found = re.search(r"^Pss:\s+(\d+) kB", Path("/proc/self/smaps_rollup").read_text(), re.MULTILINE)
+    assert found is not None
+    return int(found[1]) / 1024
 
 
 async def main() -> None:
@@ -50,17 +59,15 @@ async def main() -> None:
             began_s = time.perf_counter()
             reconciler.want(wanted)
             async with asyncio.timeout(DEADLINE_S):
-                while reconciler.levels().joined < len(wanted):
-                    await asyncio.sleep(0.02)
+                while reconciler.levels().joined < len(wanted):  # noqa: ASYNC110 - nothing tells it
+                    await asyncio.sleep(LOOK_S)
                 joined_s = time.perf_counter() - began_s
-                while back.intake.counters.events < int(events):
-                    await asyncio.sleep(0.02)
-            found = re.search(r"^Pss:\s+(\d+) kB", Path("/proc/self/smaps_rollup").read_text(), re.MULTILINE)
-            assert found is not None
+                while back.intake.counters.events < int(events):  # noqa: ASYNC110
+                    await asyncio.sleep(LOOK_S)
             known = sum(1 for _ in back.intake.channels.all())
             print(
-                f"joined_s={joined_s:.2f} channels={known} events={back.intake.counters.events} pss_mb={int(found[1]) / 1024:.2f} "
-                f"connections={reconciler.levels().connections}"
+                f"joined_s={joined_s:.2f} channels={known} events={back.intake.counters.events} "
+                f"pss_mb={pss_mb():.2f} connections={reconciler.levels().connections}"
             )
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Final
 
-from schemas.identity import ID_PREFIX
+from schemas.identity import ID_PREFIX, LOGIN_PREFIX
 from streams.collect.live.claims import Connection, Observed
 from streams.collect.live.clock import TwitchClock
 
@@ -85,6 +85,9 @@ class Channels:
             del self._by_login[observed.login]
         observed.login = login
         former = self._by_login.get(login)
+        if former is not None and identity.startswith(LOGIN_PREFIX):
+            # A line without a room-id, as Twitch writes deletions, does not say that the login went elsewhere.
+            return observed
         self._by_login[login] = observed
         observed.hearing.update(self._unnamed.pop(login, {}))
         if former is not None:

@@ -148,14 +148,12 @@ async def on_the_log(log: PostgresLog, event: uuid.UUID) -> bytes:
 async def in_files(folder: Path, event: uuid.UUID) -> bytes:
     """Their bytes, once they hold that event."""
     async with asyncio.timeout(PATIENCE_S):
-        while event.bytes not in (held := of_folder(folder)):
-            await asyncio.sleep(0.02)  # files do not tell
+        while event.bytes not in (held := of_folder(folder)):  # noqa: ASYNC110 - files do not tell
+            await asyncio.sleep(0.02)
     return held
 
 
-async def test_who_opted_out_leaves_no_trace_anywhere_and_within_5_s_of_saying_so(
-    twzrd: Twzrd, tmp_path: Path
-) -> None:
+async def test_who_opted_out_leaves_no_trace_anywhere_and_within_5_s_of_saying_so(twzrd: Twzrd, tmp_path: Path) -> None:
     home = tmp_path / "home"
     server = EmbeddedPostgres(tmp_path / "pg", durable=False)
     dsn = await asyncio.to_thread(server.start)

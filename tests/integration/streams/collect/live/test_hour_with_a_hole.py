@@ -1,5 +1,5 @@
-"""What the seal of an hour says of a hole in it: through intake, gap filler, history service and shard; by a clock of the
-test's own, so that nobody waits for an hour. And the half-open socket once more over real TLS."""
+"""What the seal of an hour says of a hole in it: through intake, gap filler, history service and shard; by a clock of
+the test's own, so that nobody waits for an hour. And the half-open socket once more over real TLS."""
 
 import asyncio
 import random
@@ -92,7 +92,7 @@ async def an_hour(recent: Recent | None, *, half_open: bool, filled_at_ms: int =
                 for hole in intake.holes():
                     filler.fill(Gap(hole.channel, hole.login, hole.from_ms, hole.to_ms))
                 async with asyncio.timeout(PATIENCE_S):
-                    while filler.in_work:
+                    while filler.in_work:  # noqa: ASYNC110 - it does not tell
                         await asyncio.sleep(0)
                 assert filler.counts["recovered_events"] and not filler.counts["tries_failed"]
                 await filler.close()
