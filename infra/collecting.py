@@ -170,6 +170,10 @@ async def _run(settings: Settings, options: CollectOptions, stop: asyncio.Event,
             counters.show(registry, "intake", back.intake.counters)
             counters.show(registry, "outbound", back.outbound, sizes=("queued_", "spool_bytes", "spooling"))
             counters.show(registry, "reports", reports.counters)
+            if not options.discover:  # which shows them itself
+                counters.show(registry, "control", view.sets.counters)
+            if texts is not None:
+                counters.show(registry, "texts", texts.counters)
             with compose.metrics_served(registry, options.metrics_port):
                 async with show(collector), _history(settings, back):
                     await _collect(collector, stop)

@@ -13,7 +13,8 @@ from infra.bench.racing import ROOT
 from infra.bench.table import Line, Table, all_met, failed, machine
 
 ROWS: Final = (
-    "simple", "archive", "irc", "parser", "collect", "postgres", "kafka", "merkle", "projections", "proof", "memory",
+    "simple", "archive", "irc", "parser", "collect", "collect_many", "postgres", "kafka", "merkle", "projections",
+    "proof", "memory",
 )  # fmt: skip
 DOCS: Final = ROOT / "docs" / "benchmarks.md"
 

@@ -51,13 +51,13 @@ class Rates:
         self._at_s: float | None = None
 
     def look(self, now_s: float, activity: Mapping[str, Activity]) -> Mapping[str, float]:
-        """The rates now; call it once per picture."""
+        """The rates now; call it once per picture. A login that went over to another channel begins at 0 again."""
         passed_s = 0.0 if self._at_s is None else now_s - self._at_s
         if passed_s > 0:
             share = min(1.0, passed_s / SMOOTHING_S)
             self._rates = {
                 login: self._rates.get(login, 0.0) * (1 - share)
-                + share * (one.events - self._events.get(login, one.events)) / passed_s
+                + share * max(0, one.events - self._events.get(login, one.events)) / passed_s
                 for login, one in activity.items()
             }
         if passed_s > 0 or self._at_s is None:

@@ -82,7 +82,7 @@ class Spool:
             self._find()
         except BlockingIOError as error:
             raise SpoolError(
-                f"spool {self._folder} is in use by another process; end that one, or give this one its own folder"
+                f"spool {self._folder} is in use by another process; end that one, or give this one its own home"
             ) from error
         except OSError as error:
             raise SpoolError(f"spool {self._folder} cannot be used: {error}; make it a writable folder") from error

@@ -87,3 +87,9 @@ def test_rates_are_events_a_second_smoothed() -> None:
         now = dict(rates.look(float(second), {"a": Activity(1_000 + 50 * second), "new": Activity(5)}))
         assert now["a"] <= 50
     assert now["a"] == pytest.approx(50, rel=0.01) and now["new"] == 0
+
+
+def test_a_rate_is_never_below_nothing() -> None:
+    rates = Rates()
+    rates.look(0.0, {"a": Activity(100)})
+    assert rates.look(1.0, {"a": Activity(2)}) == {"a": 0.0}
