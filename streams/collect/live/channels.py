@@ -92,9 +92,6 @@ class Channels:
             del self._by_login[observed.login]
         observed.login = login
         former = self._by_login.get(login)
-        if former is not None and identity.startswith(LOGIN_PREFIX):
-            # A line without a room-id, as Twitch writes deletions, does not say that the login went elsewhere.
-            return observed
         self._by_login[login] = observed
         observed.hearing.update(self._unnamed.pop(login, {}))
         if former is not None:

@@ -250,21 +250,3 @@ def test_said_file_outlives_a_restart_is_never_ahead_and_forgets_the_old(tmp_pat
     damaged = SaidFile(path)
     assert damaged.load() == {}
     assert damaged.unreadable == 1
-
-
-def test_a_deletion_which_bears_no_room_id_takes_nothing_from_its_channel() -> None:
-    sink = Sink()
-    intake = intake_into(sink, tick_ms=0)
-    intake.observing("chan", "22", 1, T0_MS)
-    for at in range(1_000, 61_000, 1_000):
-        line = chat(T0_MS + at)
-        if at % 20_000 == 0:
-            line += b"@login=ann;room-id=;target-msg-id=x;tmi-sent-ts=%d :tmi.twitch.tv CLEARMSG #chan :hi\r\n" % (
-                T0_MS + at
-            )
-        intake.received(1, line, T0_MS + at)
-        intake.flush(T0_MS + at)
-    ((start, end),) = sink.said()
-    assert start <= 2_000 and end >= 59_000
-    assert intake.counters.room_changes == 0 and len(sink.rows()) == 63
-    assert sink.said(channel="twitch:login:chan") == []
