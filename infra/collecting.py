@@ -18,6 +18,7 @@ from prometheus_client import CollectorRegistry
 from infra import compose, counters, discovering
 from infra.channel_lists import ChannelsFile, FixedChannels
 from infra.settings import Settings
+from infra.stopping import first_fault
 from streams.collect.live import metrics as collect_metrics
 from streams.collect.live.connection import Endpoint
 from streams.collect.live.control import ControlView
@@ -142,12 +143,7 @@ async def run(settings: Settings, options: CollectOptions, stop: asyncio.Event, 
     try:
         await _run(settings, options, stop, show)
     except ExceptionGroup as faults:
-        raise _first(faults) from faults
-
-
-def _first(fault: Exception) -> Exception:
-    """The fault itself, of several that came in groups: the command line says it in one line."""
-    return _first(fault.exceptions[0]) if isinstance(fault, ExceptionGroup) else fault
+        raise first_fault(faults) from faults
 
 
 async def _run(settings: Settings, options: CollectOptions, stop: asyncio.Event, show: Shown) -> None:

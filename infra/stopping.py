@@ -23,4 +23,9 @@ async def until_one_ends(tasks: "Sequence[asyncio.Task[None]]") -> None:
         await asyncio.gather(*tasks, return_exceptions=True)
     for task in done:
         if not task.cancelled() and (error := task.exception()) is not None:
-            raise error.exceptions[0] if isinstance(error, ExceptionGroup) else error
+            raise first_fault(error)
+
+
+def first_fault(fault: BaseException) -> BaseException:
+    """The fault itself, of several that came in groups: the command line says it in one line."""
+    return first_fault(fault.exceptions[0]) if isinstance(fault, BaseExceptionGroup) else fault

@@ -11,6 +11,7 @@ import msgspec
 from schemas import identity as identities
 from schemas.columns import MAX_AT_MS, MIN_AT_MS
 from schemas.errors import SchemaError, UnknownVersion
+from schemas.versions import raise_if_newer
 
 VERSION: Final = 1
 MAX_TEXT_CHARS: Final = 500
@@ -125,7 +126,6 @@ Record = Wanted | Unwanted | Ruled | OptOut | OptIn | ChannelState | Snapshot
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[Record] = msgspec.msgpack.Decoder(Record)
-_head_decoder = msgspec.msgpack.Decoder(list[msgspec.Raw])
 
 
 def key(record: Record) -> bytes:
@@ -156,7 +156,7 @@ def decode(data: bytes) -> Record:
     try:
         record = _decoder.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        _raise_if_newer(data)
+        raise_if_newer(data, VERSION, "control record", place=1)
         raise SchemaError(f"control record of {len(data)} bytes does not decode: {error}") from error
     _check(record)
     return record
@@ -173,15 +173,6 @@ def login(name: str) -> str:
     if _LOGIN.fullmatch(plain) is None:
         raise SchemaError(f"{name[:80]!r} is no Twitch login; logins are 1 to 64 letters, digits and underscores")
     return plain
-
-
-def _raise_if_newer(data: bytes) -> None:
-    try:
-        version = msgspec.msgpack.decode(_head_decoder.decode(data)[1], type=int)
-    except (msgspec.DecodeError, RecursionError, IndexError):
-        return
-    if version > VERSION:
-        raise UnknownVersion(f"control record of version {version} is newer than {VERSION}; update the program")
 
 
 def _check(record: Record) -> None:

@@ -8,8 +8,9 @@ import numpy as np
 
 from schemas import identity as identities
 from schemas.columns import DELETION, MAX_AT_MS, MIN_AT_MS, EventColumns
-from schemas.errors import SchemaError, UnknownVersion
+from schemas.errors import SchemaError
 from schemas.packed import PackedPairs, encodable, without_header
+from schemas.versions import raise_if_newer
 
 VERSION: Final = 1
 MAX_EVENTS: Final = 200
@@ -88,7 +89,6 @@ class Envelope(msgspec.Struct, array_like=True, frozen=True, dict=True):
 
 _decoder = msgspec.msgpack.Decoder(Envelope)
 _encoder = msgspec.msgpack.Encoder()
-_version_decoder = msgspec.msgpack.Decoder(list[msgspec.Raw])
 
 
 def decode(data: bytes, *, check_viewers: bool = True) -> Envelope:
@@ -101,10 +101,10 @@ def decode(data: bytes, *, check_viewers: bool = True) -> Envelope:
     try:
         envelope = _decoder.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        _raise_if_newer(data)
+        raise_if_newer(data, VERSION, "envelope")
         raise SchemaError(f"envelope does not decode: {error}") from error
     if envelope.v != VERSION:
-        _raise_if_newer(data)
+        raise_if_newer(data, VERSION, "envelope")
         raise SchemaError(f"envelope version {envelope.v} does not exist; versions start at 1")
     if envelope.observed is not None:
         start, end, _ = envelope.observed
@@ -123,18 +123,6 @@ def decode(data: bytes, *, check_viewers: bool = True) -> Envelope:
     if check_viewers:
         envelope.viewers.decoded()
     return envelope
-
-
-def _raise_if_newer(data: bytes) -> None:
-    """Raise UnknownVersion where the first element is a version above ours."""
-    try:
-        version = msgspec.msgpack.decode(_version_decoder.decode(data)[0], type=int)
-    except (msgspec.DecodeError, RecursionError, IndexError):
-        return
-    if version > VERSION:
-        raise UnknownVersion(
-            f"envelope of version {version} is newer than this program's {VERSION}; update the program"
-        )
 
 
 def encode(

@@ -7,7 +7,8 @@ import msgspec
 
 from schemas import identity as identities
 from schemas.columns import MAX_AT_MS, MIN_AT_MS
-from schemas.errors import SchemaError, UnknownVersion
+from schemas.errors import SchemaError
+from schemas.versions import raise_if_newer
 
 VERSION: Final = 1
 MAX_LINES: Final = 200
@@ -37,7 +38,6 @@ class TextRecord(msgspec.Struct, array_like=True, frozen=True):
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(TextRecord)
-_head_decoder = msgspec.msgpack.Decoder(list[msgspec.Raw])
 
 
 def encode(channel: str, login: str, lines: Sequence[Line]) -> bytes:
@@ -54,21 +54,12 @@ def decode(data: bytes) -> TextRecord:
     try:
         record = _decoder.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        _raise_if_newer(data)
+        raise_if_newer(data, VERSION, "text record")
         raise SchemaError(f"text record of {len(data)} bytes does not decode") from error
     if record.v > VERSION:
-        _raise_if_newer(data)
+        raise_if_newer(data, VERSION, "text record")
     _check(record)
     return record
-
-
-def _raise_if_newer(data: bytes) -> None:
-    try:
-        version = msgspec.msgpack.decode(_head_decoder.decode(data)[0], type=int)
-    except (msgspec.DecodeError, RecursionError, IndexError):
-        return
-    if version > VERSION:
-        raise UnknownVersion(f"text record of version {version} is newer than {VERSION}; update the program")
 
 
 def _check(record: TextRecord) -> None:

@@ -83,8 +83,8 @@ def join(parts: list[EventColumns]) -> EventColumns:
     )
 
 
-def window(events: EventColumns, start: int, end: int) -> EventColumns:
-    """Rows [start, end) with only the viewers they name."""
+def window(events: EventColumns, start: int = 0, end: int | None = None) -> EventColumns:
+    """Rows [start, end), or all, with only the viewers they name."""
     used, who = np.unique(events.who[start:end], return_inverse=True)
     viewers = events.viewers
     return EventColumns(

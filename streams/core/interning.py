@@ -152,7 +152,6 @@ class NativeTable:
             starts[: self._count + 1] = self._starts[: self._count + 1]
             hashes[: self._count] = self._hashes[: self._count]
             self._starts, self._hashes, self._slots = starts, hashes, np.empty(2 * pairs, np.uint32)
-            self._at = self._addresses()
             self._place()
         self._at = self._addresses()
 

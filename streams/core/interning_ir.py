@@ -1,7 +1,7 @@
 """Interning of an epoch's viewers written as LLVM IR: scalar code, the same for every width of lanes.
 
-Stands behind `viewers`, which calls it. Pure text. In: viewers as they lie packed in an envelope, msgpack
-[identity, login] pairs one after the other. Out: a number for each pair, the same for equal bytes.
+Stands behind `kernels`, through which `interning` calls it. Pure text. In: viewers as they lie packed in an envelope,
+msgpack [identity, login] pairs one after the other. Out: a number for each pair, the same for equal bytes.
 
     intern_pairs(packed, bytes, count, seed, arena, starts, hashes, slots, mask, known, numbers)
             -> pairs now known, with PLAIN set where every new one is plain; or -1

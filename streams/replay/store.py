@@ -15,6 +15,7 @@ import numpy as np
 from schemas.columns import EventColumns
 from schemas.identity import ID_PREFIX
 from schemas.packed import encodable
+from streams.collect.cutting import window
 from streams.core.fold import EpochFold
 from streams.replay.rows import RowFiles, Run, SpillError
 
@@ -76,7 +77,7 @@ class EpochStore:
             order = np.argsort(epochs, kind="stable")
             found, starts = np.unique(epochs[order], return_index=True)
             for epoch, rows in zip(found.tolist(), np.split(order, starts[1:]), strict=True):
-                self._append(channel, epoch, _used(events.take(rows)))
+                self._append(channel, epoch, window(events.take(rows)))
         if self._held_bytes > self._budget_bytes:
             self._spill()
 
@@ -163,10 +164,3 @@ class EpochStore:
             self._file.close()
         if self._files is not None:
             self._files.close()
-
-
-def _used(events: EventColumns) -> EventColumns:
-    """The same events with only the viewers they name."""
-    used, who = np.unique(events.who, return_inverse=True)
-    viewers = [events.viewers[index] for index in used.tolist()]
-    return EventColumns(viewers, events.at, events.ids, events.kind, who.astype(np.uint32), events.amount)

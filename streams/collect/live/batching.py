@@ -13,6 +13,7 @@ import numpy as np
 from schemas.columns import MESSAGE, EventColumns
 from schemas.envelope import MAX_EVENTS
 from schemas.identity import ID_PREFIX
+from streams.collect.cutting import window
 from streams.collect.fast_irc import Block, FastRows
 from streams.collect.fast_viewers import viewers_of
 from streams.collect.twitch import Event, derived_id
@@ -81,27 +82,19 @@ class _Rows:
         self.amount: list[int] = []
 
     def batches(self, channel: str) -> Iterator[Batch]:
-        viewers = list(self.viewers)
-        for start in range(0, len(self.at), MAX_EVENTS):
-            part = slice(start, start + MAX_EVENTS)
-            who = np.array(self.who[part], np.uint32)
-            if len(self.at) > MAX_EVENTS:
-                used, inverse = np.unique(who, return_inverse=True)
-                named, who = [viewers[index] for index in used.tolist()], inverse.astype(np.uint32)
-            else:
-                named = viewers
-            yield Batch(
-                channel,
-                self.login,
-                EventColumns(
-                    named,
-                    np.array(self.at[part], np.int64),
-                    np.frombuffer(b"".join(self.ids[part]), np.uint8).reshape(-1, 16),
-                    np.array(self.kind[part], np.uint8),
-                    who,
-                    np.array(self.amount[part], np.uint32),
-                ),
-            )
+        events = EventColumns(
+            list(self.viewers),
+            np.array(self.at, np.int64),
+            np.frombuffer(b"".join(self.ids), np.uint8).reshape(-1, 16),
+            np.array(self.kind, np.uint8),
+            np.array(self.who, np.uint32),
+            np.array(self.amount, np.uint32),
+        )
+        if len(events) <= MAX_EVENTS:
+            yield Batch(channel, self.login, events)
+            return
+        for start in range(0, len(events), MAX_EVENTS):
+            yield Batch(channel, self.login, window(events, start, start + MAX_EVENTS))
 
 
 def _batches_of(blocks: list[tuple[Block, FastRows]]) -> Iterator[Batch]:

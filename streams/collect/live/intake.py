@@ -196,7 +196,7 @@ class LiveIntake:
                 self.counters.quarantined_events += len(wild) // 16
                 self._dead.add_events(channel, "the time stamp lies 60 s or more ahead of Twitch's time", wild)
                 rows = admitted.take(admitted.at < limit_ms)
-                admitted = window(rows, 0, len(rows))
+                admitted = window(rows)
         return admitted
 
     def _claimable(self, observed: Observed, now_ms: int) -> list[tuple[int, int]]:

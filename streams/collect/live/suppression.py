@@ -6,6 +6,7 @@ import numpy as np
 
 from schemas.columns import EventColumns
 from schemas.identity import LOGIN_PREFIX
+from streams.collect.cutting import window
 from streams.collect.live.port import Suppressed
 
 MAX_KEPT: Final = 65_536
@@ -34,17 +35,7 @@ class Suppression:
         hidden = [answers[pair] if pair in answers else self._ask(pair) for pair in events.viewers]
         if not any(hidden):
             return events
-        rows = np.flatnonzero(~np.array(hidden, np.bool_)[events.who])
-        used, who = np.unique(events.who[rows], return_inverse=True)
-        viewers = [events.viewers[index] for index in used.tolist()]
-        return EventColumns(
-            viewers,
-            events.at[rows],
-            events.ids[rows],
-            events.kind[rows],
-            who.astype(np.uint32),
-            events.amount[rows],
-        )
+        return window(events.take(~np.array(hidden, np.bool_)[events.who]))
 
     def _see_version(self) -> None:
         if self._version != self._suppressed.version:
