@@ -7,6 +7,7 @@ from typing import Any
 import asyncpg
 import msgspec
 
+from claim_api import schema as claims_schema
 from projections import read, schema
 from schemas.errors import TwzrdError
 from streams.log import migrations
@@ -30,10 +31,11 @@ async def connected(dsn: str) -> AsyncIterator[Any]:
 
 
 async def migrate(dsn: str) -> list[str]:
-    """Run every migration that has not run: the log's and the projections'. Returns the files run."""
+    """Run every migration that has not run: the log's, the projections', the claims'. Returns the files run."""
     async with connected(dsn) as connection:
         ran = await migrations.apply(connection, migrations.LOG_DIRECTORY, migrations.LOG_NAME)
-        return ran + await schema.migrate(connection)
+        ran += await schema.migrate(connection)
+        return ran + await claims_schema.migrate(connection)
 
 
 async def status(dsn: str) -> list[dict[str, object]]:
@@ -43,6 +45,7 @@ async def status(dsn: str) -> list[dict[str, object]]:
             ("log", one) for one in await migrations.status(connection, migrations.LOG_DIRECTORY, migrations.LOG_NAME)
         ]
         rows += [("projections", one) for one in await schema.status(connection)]
+        rows += [("claims", one) for one in await claims_schema.status(connection)]
     return [{"house": house, **_migration(one)} for house, one in rows]
 
 

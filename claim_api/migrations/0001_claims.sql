@@ -14,7 +14,7 @@ begin
     end loop;
 end $$;
 
-create schema claims;
+create schema if not exists claims;
 
 -- ---- People and sessions ----------------------------------------------------------------------------------------
 
@@ -167,7 +167,7 @@ create table claims.signer_attempts (
 
 -- What an operator switches: one row. Money already signed for may still land; nothing new is signed while frozen.
 create table claims.switches (
-    only boolean primary key default true check (only),
+    one boolean primary key default true check (one),
     frozen boolean not null default false,
     frozen_because text,
     daily_cap_base_units numeric(20, 0) check (daily_cap_base_units >= 0),
@@ -190,7 +190,7 @@ create index on claims.audit_log (subject, audit_id);
 -- A wallet binds at once where the viewer had none, else after the waiting time that the database keeps: a process that
 -- was taken over cannot shorten it, nor touch the history.
 create table claims.binding_rule (
-    only boolean primary key default true check (only),
+    one boolean primary key default true check (one),
     change_wait_s integer not null default 86400 check (change_wait_s >= 0)
 );
 insert into claims.binding_rule default values;

@@ -57,13 +57,31 @@ def test_every_setting_is_read_from_its_variable() -> None:
         "TWZRD_SPOOL_MB": "64",
         "TWZRD_HISTORY_URL": "https://history.example/{channel}",
         "TWZRD_HISTORY_PER_MINUTE": "6",
+        "TWZRD_PUBLIC_URL": "https://rewards.example",
+        "TWZRD_WEB_DATABASE_URL": "postgresql://twzrd_web:p@db:5432/x",
+        "TWZRD_PAYER_DATABASE_URL": "postgresql://twzrd_payer:p@db:5432/x",
+        "TWZRD_SIGNER_DATABASE_URL": "postgresql://twzrd_signer:p@db:5432/x",
+        "TWZRD_SESSION_KEY_FILE": "/etc/session",
+        "TWZRD_MARKER_SECRET_FILE": "/etc/marker",
+        "TWZRD_MINT_AUTHORITY_FILE": "/etc/authority.json",
+        "TWZRD_FEE_PAYER_FILE": "/etc/payer.json",
+        "TWZRD_SIGNER_SOCKET": "/run/signer.sock",
+        "TWZRD_CLUSTER": "devnet",
+        "TWZRD_RPC_URLS": "https://a.example/?key=wont-be-seen,https://b.example",
+        "TWZRD_MINT": "AAHd7u22jCMgmbF7ATkiY3BhkifD4MN3Vbsy4eYQGWN5",
+        "TWZRD_CLAIM_SOURCE": "treasury",
+        "TWZRD_CLAIM_FEE": "viewer",
+        "TWZRD_CLAIM_MIN_BASE_UNITS": "1000000000",
+        "TWZRD_CLAIM_VIEWER_DAY_BASE_UNITS": "5",
+        "TWZRD_CLAIM_WALLET_DAY_BASE_UNITS": "6",
+        "TWZRD_PRIORITY_FEE_MICRO_LAMPORTS": "1000",
         "TWZRD_LOG_LEVEL": "debug",
         "TWZRD_LOG_FORMAT": "json",
     }
     assert {name for name, _, _ in settings.variables()} == set(given)
     found = dataclasses.asdict(load(environ=given))
-    secret = found.pop("twitch_client_secret")
-    assert secret.reveal() == given.pop("TWZRD_TWITCH_CLIENT_SECRET")
+    for secret in ("twitch_client_secret", "rpc_urls"):
+        assert found.pop(secret).reveal() == given.pop(f"TWZRD_{secret.upper()}")
     assert {k: str(v) for k, v in found.items()} == {k.removeprefix("TWZRD_").lower(): v for k, v in given.items()}
 
 
@@ -72,6 +90,12 @@ def test_a_secret_is_shown_nowhere() -> None:
     shown = f"{found} {found!r} {dataclasses.asdict(found)} {found.twitch_client_secret} {settings.variables()}"
     assert "wont-be-seen" not in shown
     assert found != load(environ={}) and found == load(environ={"TWZRD_TWITCH_CLIENT_SECRET": "wont-be-seen"})
+
+
+def test_a_secret_that_is_not_allowed_is_not_shown_either() -> None:
+    with pytest.raises(SettingsError, match=r"TWZRD_RPC_URLS=\(hidden\) is not allowed") as caught:
+        load(environ={"TWZRD_RPC_URLS": "ftp://wont-be-seen"})
+    assert "wont-be-seen" not in str(caught.value)
 
 
 def test_home_of_the_command_line_goes_before_the_variable() -> None:

@@ -1,0 +1,112 @@
+"""How each kind of setting is read: text of one variable in, a value out, or ValueError with what the value may be.
+
+Used by infra.settings only.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+
+def whole(low: int, high: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if not (text.isascii() and text.isdigit() and low <= int(text) <= high):
+            raise ValueError(f"a whole number from {low} to {high}")
+        return int(text)
+
+    return parse
+
+
+def one_of(*allowed: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text not in allowed:
+            raise ValueError(f"one of {', '.join(allowed)}")
+        return text
+
+    return parse
+
+
+def path(text: str) -> Path:
+    if "\0" in text:
+        raise ValueError("a path")
+    return Path(text).expanduser().absolute()
+
+
+def database_url(text: str) -> str:
+    if text and not text.startswith(("postgresql://", "postgres://")):
+        raise ValueError("empty for the embedded server, or postgresql://user:password@host:port/database")
+    return text
+
+
+def bootstrap(text: str) -> str:
+    for address in text.split(",") if text else []:
+        host, colon, port = address.strip().rpartition(":")
+        if not (host and colon and port.isdigit() and 0 < int(port) < 65_536):
+            raise ValueError("empty for the development broker, or host:port, more of them with commas")
+    return text
+
+
+def chat_server(text: str) -> str:
+    host, colon, port = text.rpartition(":")
+    if not (host and colon and port.isdigit() and 0 < int(port) < 65_536):
+        raise ValueError("host:port; the port must speak TLS")
+    return text
+
+
+def history_url(text: str) -> str:
+    if text and not (text.startswith(("https://", "http://")) and "{channel}" in text):
+        raise ValueError("empty, or http(s)://host/path with {channel} where the channel's login goes")
+    return text
+
+
+def topic_prefix(text: str) -> str:
+    # Kafka: legal characters of a topic's name, at most 249 in all; ours add up to 20.
+    if len(text) > 200 or not all(c.isascii() and (c.isalnum() or c in "._-") for c in text):
+        raise ValueError("at most 200 letters, digits, dots, dashes and underscores")
+    return text
+
+
+def http_url(text: str) -> str:
+    if not text.startswith(("https://", "http://127.0.0.1", "http://localhost")):
+        raise ValueError("an address https://…, or http:// on this machine")
+    return text.rstrip("/")
+
+
+def public_url(text: str) -> str:
+    return http_url(text) if text else ""
+
+
+base_units: Final = whole(0, 2**63 - 1)
+
+
+class Secret:
+    """A value that no repr, log line or error shows; `reveal` gives it to the one who needs it."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        """The value itself."""
+        return self._value
+
+    def __repr__(self) -> str:
+        return "Secret(hidden)" if self._value else "Secret()"
+
+    def __str__(self) -> str:
+        return "hidden" if self._value else ""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._value == self._value
+
+    def __hash__(self) -> int:
+        return hash(self._value)
+
+
+def rpc_urls(text: str) -> Secret:
+    # The value is never put into a message: it may hold a provider's key.
+    for url in text.split(","):
+        if not url.strip().startswith(("https://", "http://127.0.0.1", "http://localhost")):
+            raise ValueError("addresses https://…, or http:// on this machine, more of them with commas")
+    return Secret(text)
