@@ -7,7 +7,7 @@ frame its life inside the event loop that serves it.
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from time import perf_counter
 from typing import Any, Final
 
@@ -25,6 +25,7 @@ from claim_api.index import SealIndex
 from claim_api.page import StaticPages
 from claim_api.proofs import ProofPages
 from claim_api.request import Request
+from claim_api.routing import Part, Router, method_not_allowed
 from claim_api.stream import Streams
 from claim_api.trees import Trees
 from claim_api.viewers import ViewerPages
@@ -39,7 +40,9 @@ METRICS_TYPE: Final = b"text/plain; version=0.0.4; charset=utf-8"
 class Api:
     """One API. Call `start` before the first request and `stop` after the last, in the loop that serves it."""
 
-    def __init__(self, config: ApiConfig, registry: CollectorRegistry, lag_records: Lag | None) -> None:
+    def __init__(
+        self, config: ApiConfig, registry: CollectorRegistry, lag_records: Lag | None, parts: Sequence[Part]
+    ) -> None:
         self.config, self._registry = config, registry
         self.counters = Counters()
         registry.register(self.counters)
@@ -56,6 +59,8 @@ class Api:
         self._viewers = ViewerPages(config, self._database)
         self._health = HealthPage(config, self._database, self._hub, lag_records)
         self._static = StaticPages()
+        self._parts = parts
+        self._router = Router(route for part in parts for route in part.routes())
         self._in_flight = 0
         self._watching: asyncio.Task[None] | None = None
         self._warming: asyncio.Task[None] | None = None
@@ -68,6 +73,8 @@ class Api:
         await self._database.open()
         self._watching = asyncio.create_task(self._watcher.run())
         self._warming = asyncio.create_task(self._warm())
+        for part in self._parts:
+            await part.start()
 
     async def _warm(self) -> None:
         """A connection with the statements of a first proof prepared, and a tree built, so that the first client does
@@ -90,6 +97,8 @@ class Api:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        for part in reversed(self._parts):
+            await part.stop()
         self._trees.close()
         await self._database.close()
 
@@ -101,7 +110,7 @@ class Api:
         route, head, made = "refused", scope["method"] == "HEAD", None
         none_match: bytes | None = None
         try:
-            request = Request(scope, self.config.bounds)
+            request = Request(scope, self.config.bounds, receive)
             route, found = self._route(request, receive, send)
             if self._in_flight >= self.config.bounds.in_flight and route != "stream":
                 found.close()  # type: ignore[attr-defined]
@@ -133,6 +142,19 @@ class Api:
 
     def _route(self, request: Request, receive: Any, send: Any) -> tuple[str, Awaitable[Answer | None]]:
         """The route's name and its answer to come."""
+        read = self._read_route(request, receive, send) if request.method == "GET" else None
+        if read is not None:
+            return read
+        found = self._router.find(request.method, request.path)
+        if found is not None:
+            name, handler, captured = found
+            return name, handler(request, *captured)
+        if request.method != "GET":
+            raise method_not_allowed(request.method, ("GET",))
+        return "page", self._static.page(request)
+
+    def _read_route(self, request: Request, receive: Any, send: Any) -> tuple[str, Awaitable[Answer | None]] | None:
+        """The same of what anybody may read; none of it is a part's."""
         match request.path.split("/"):
             case ["", "v1", "epochs", channel, start, "proof"]:
                 return "proof", self._proofs.proof(request, channel, start)
@@ -153,14 +175,20 @@ class Api:
             case ["", "metrics"]:
                 return "metrics", self._metrics(request)
             case _:
-                return "page", self._static.page(request)
+                return None
 
     async def _metrics(self, request: Request) -> Answer:
         request.query(())
         return answer(generate_latest(self._registry), METRICS_TYPE)
 
 
-def create_app(config: ApiConfig, *, registry: CollectorRegistry | None = None, lag_records: Lag | None = None) -> Api:
+def create_app(
+    config: ApiConfig,
+    *,
+    registry: CollectorRegistry | None = None,
+    lag_records: Lag | None = None,
+    parts: Sequence[Part] = (),
+) -> Api:
     """An API over the read models of config.dsn. registry: where its metrics go, and what /metrics shows.
-    lag_records: how far projections are behind, if the composition knows; for /health."""
-    return Api(config, registry or CollectorRegistry(), lag_records)
+    lag_records: how far projections are behind, if the composition knows; for /health. parts: the claim side's."""
+    return Api(config, registry or CollectorRegistry(), lag_records, parts)

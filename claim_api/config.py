@@ -14,8 +14,10 @@ class Bounds:
     query_bytes: int = 2048
     header_bytes: int = 16 * 1024
     """Names and values together. The HTTP library refuses by itself, without JSON, beyond four times as much."""
-    body_bytes: int = 0
-    """No endpoint takes a body."""
+    body_bytes: int = 64 * 1024
+    """Of a POST; nothing else takes a body."""
+    body_s: float = 10.0
+    """How long a body may take to come."""
     in_flight: int = 512
     """Requests at work at once, streams not counted."""
     connections: int = 4096

@@ -1,36 +1,52 @@
 """One request taken apart and held to its bounds, before any endpoint sees it.
 
-In: an ASGI scope. Out: a Request, or an ApiError of 400, 405, 413, 414 or 431.
+In: an ASGI scope, and the body where one may come. Out: a Request, or an ApiError of 400, 405, 408, 413, 414, 415, 431.
 """
 
+import asyncio
 import hmac
 from collections.abc import Collection, Iterable
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from urllib.parse import unquote_plus
+
+import msgspec
 
 from claim_api.config import Bounds
 from claim_api.errors import ApiError, malformed, over_bound
 
-METHODS: Final = ("GET", "HEAD")
+METHODS: Final = ("GET", "HEAD", "POST", "OPTIONS")
+BODY_METHOD: Final = "POST"
 MAX_EPOCH_S: Final = 2**63 - 1
 MAX_QUERY_FIELDS: Final = 16
 
 
+T = TypeVar("T")
+
+
 class Request:
-    """method, path segments and query of one request; headers by their lowercase name."""
+    """method, path segments and query of one request; headers by their lowercase name. peer: the client's address as
+    the socket says it."""
 
-    __slots__ = ("_headers", "_query", "head", "path")
+    __slots__ = ("_bounds", "_headers", "_query", "_receive", "head", "method", "path", "peer")
 
-    def __init__(self, scope: Any, bounds: Bounds) -> None:
+    def __init__(self, scope: Any, bounds: Bounds, receive: Any = None) -> None:
+        self._bounds, self._receive = bounds, receive
         self.path: str = scope["path"]
+        client = scope.get("client")
+        self.peer: str = client[0] if client else ""
         self._query: bytes = scope["query_string"]
         self._headers: Iterable[tuple[bytes, bytes]] = scope["headers"]
         method: str = scope["method"]
         if method not in METHODS:
             raise ApiError(
-                405, "method_not_allowed", f"method {method[:20]!r} is not known here", "use GET or HEAD", [ALLOW]
+                405,
+                "method_not_allowed",
+                f"method {method[:20]!r} is not known here",
+                f"use one of {', '.join(METHODS)}",
+                [(b"allow", ", ".join(METHODS).encode())],
             )
         self.head = method == "HEAD"
+        self.method = "GET" if self.head else method
         raw = len(scope.get("raw_path") or self.path)
         if raw > bounds.path_bytes:
             raise over_bound(414, "path_bytes", raw, bounds.path_bytes)
@@ -46,9 +62,11 @@ class Request:
             total += len(name) + len(value)
             if name == b"content-length" and value != b"0":
                 size = int(value) if value.isdigit() and len(value) < 19 else 0
-                raise over_bound(413, "body_bytes", size, bounds.body_bytes)
-            if name == b"transfer-encoding":
-                raise ApiError(413, "body_too_large", "the request has a body", "send none; nothing here takes one")
+                limit = bounds.body_bytes if self.method == BODY_METHOD else 0
+                if size > limit:
+                    raise over_bound(413, "body_bytes", size, limit)
+            if name == b"transfer-encoding" and self.method != BODY_METHOD:
+                raise ApiError(413, "body_too_large", "the request has a body", "send none; only a POST takes one")
         if total > bounds.header_bytes:
             raise over_bound(431, "header_bytes", total, bounds.header_bytes)
 
@@ -58,6 +76,40 @@ class Request:
             if found == name:
                 return value
         return None
+
+    async def body(self) -> bytes:
+        """The whole body. Raises ApiError 413 over the bound, 408 where it does not come in time, 400 where the client
+        left in the middle."""
+        pieces, size = [], 0
+        try:
+            async with asyncio.timeout(self._bounds.body_s):
+                while True:
+                    message = await self._receive()
+                    if message["type"] != "http.request":
+                        raise ApiError(400, "cut_short", "the body ended before its end", "send the whole of it")
+                    pieces.append(message.get("body", b""))
+                    size += len(pieces[-1])
+                    if size > self._bounds.body_bytes:
+                        raise over_bound(413, "body_bytes", size, self._bounds.body_bytes)
+                    if not message.get("more_body", False):
+                        return b"".join(pieces)
+        except TimeoutError:
+            raise ApiError(
+                408, "body_too_slow", f"the body did not come within {self._bounds.body_s:.0f} s", "send it at once"
+            ) from None
+
+    async def json(self, form: type[T]) -> T:
+        """The body decoded strictly into a msgspec form. Raises ApiError 415 for another content type (a form that a
+        foreign page may send without asking is never JSON), 400 naming the field that is off."""
+        kind = (self.header(b"content-type") or b"").split(b";")[0].strip().lower()
+        if kind != b"application/json":
+            raise ApiError(
+                415, "not_json", f"content-type {kind.decode('latin-1')[:80]!r} is not taken", "send application/json"
+            )
+        try:
+            return msgspec.json.decode(await self.body(), type=form)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise ApiError(400, "malformed", f"the body is not of the documented form: {error}", "see /docs") from error
 
     def query(self, known: Collection[str]) -> dict[str, str]:
         """The query's fields. Raises ApiError for a field that is not known, comes twice, or is not UTF-8."""
@@ -99,9 +151,6 @@ class Request:
             )
         if not hmac.compare_digest(given[7:].strip(), operator_key.encode()):
             raise ApiError(403, "forbidden", "this is not the operator's key", "see `twzrd keys show` on the server")
-
-
-ALLOW: Final = (b"allow", b"GET, HEAD")
 
 
 def _decoded(raw: bytes) -> str:

@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import os
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any, Final
 
 from granian._granian import SocketHolder
@@ -21,6 +21,7 @@ from claim_api.app import create_app
 from claim_api.config import ApiConfig
 from claim_api.errors import ApiConfigError
 from claim_api.health import Lag
+from claim_api.routing import Part
 
 BACKLOG: Final = 1024
 HEADER_READ_MS: Final = 10_000
@@ -73,12 +74,16 @@ def listen(config: ApiConfig) -> socket.socket:
 
 @contextlib.asynccontextmanager
 async def running(
-    config: ApiConfig, *, registry: CollectorRegistry | None = None, lag_records: Lag | None = None
+    config: ApiConfig,
+    *,
+    registry: CollectorRegistry | None = None,
+    lag_records: Lag | None = None,
+    parts: Sequence[Part] = (),
 ) -> AsyncIterator[str]:
     """The API served while the block runs; gives its base URL. Raises ApiConfigError as `listen`."""
     listening = listen(config)
     host, port = listening.getsockname()[:2]
-    api = create_app(config, registry=registry, lag_records=lag_records)
+    api = create_app(config, registry=registry, lag_records=lag_records, parts=parts)
     server = GranianServer(api, listening)
     serving: asyncio.Task[Any] | None = None
     try:
@@ -100,7 +105,8 @@ async def serve(
     *,
     registry: CollectorRegistry | None = None,
     lag_records: Lag | None = None,
+    parts: Sequence[Part] = (),
 ) -> None:
     """Serve until stop_event is set."""
-    async with running(config, registry=registry, lag_records=lag_records):
+    async with running(config, registry=registry, lag_records=lag_records, parts=parts):
         await stop_event.wait()

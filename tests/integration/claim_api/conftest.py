@@ -84,7 +84,7 @@ def serve(pg_dsn: str, tmp_path: Path) -> Serve:
 
     @asynccontextmanager
     async def start(**changes: Any) -> AsyncIterator[Client]:
-        lag_records = changes.pop("lag_records", None)
+        more = {name: changes.pop(name) for name in ("lag_records", "parts") if name in changes}
         usual: dict[str, Any] = {
             "dsn": pg_dsn,
             "port": 0,
@@ -93,7 +93,7 @@ def serve(pg_dsn: str, tmp_path: Path) -> Serve:
             "fast_hashing": False,
         }
         async with (
-            running(ApiConfig(**{**usual, **changes}), lag_records=lag_records) as base,
+            running(ApiConfig(**{**usual, **changes}), **more) as base,
             aiohttp.ClientSession() as session,
         ):
             yield Client(base, session)

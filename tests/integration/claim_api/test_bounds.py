@@ -5,18 +5,28 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import asyncpg
+import msgspec
 import pytest
 
+from claim_api.answer import Answer, json_answer
 from claim_api.config import ApiConfig, Bounds
 from claim_api.errors import ApiConfigError
+from claim_api.request import Request
+from claim_api.routing import Route
 from claim_api.server import listen
 from tests.hours import CHANNEL, T0_S, sealed_hour, viewers_of
 
 
-@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS"])
-async def test_only_get_and_head_are_known(api: Any, method: str) -> None:
+@pytest.mark.parametrize("method", ["POST", "OPTIONS"])
+async def test_what_is_read_only_knows_get_and_head(api: Any, method: str) -> None:
     status, headers, _ = await api.raw("/v1/channels", method)
     assert (status, headers["Allow"]) == (405, "GET, HEAD")
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH"])
+async def test_other_methods_are_known_nowhere(api: Any, method: str) -> None:
+    status, headers, _ = await api.raw("/v1/channels", method)
+    assert (status, headers["Allow"]) == (405, "GET, HEAD, POST, OPTIONS")
 
 
 async def test_a_body_is_refused(api: Any) -> None:
@@ -137,3 +147,50 @@ async def test_an_address_in_use_is_named(api: Any) -> None:
     port = int(api.base.rsplit(":", 1)[1])
     with pytest.raises(ApiConfigError, match=f"port {port}"):
         listen(ApiConfig(dsn="", port=port))
+
+
+class Said(msgspec.Struct, forbid_unknown_fields=True):
+    word: str
+
+
+class EchoPart:
+    """A part with one route that takes a body."""
+
+    def routes(self) -> list[Route]:
+        return [Route("echo", "v1/echo/*", {"POST": self.echo})]
+
+    async def start(self) -> None: ...
+    async def stop(self) -> None: ...
+
+    async def echo(self, request: Request, name: str) -> Answer:
+        return json_answer({name: (await request.json(Said)).word})
+
+
+async def test_a_part_answers_its_routes_and_takes_bodies_within_the_bound(serve: Any) -> None:
+    async with serve(parts=[EchoPart()], bounds=Bounds(body_bytes=1000, body_s=0.3)) as api:
+
+        async def post(**more: Any) -> tuple[int, Any]:
+            async with api.session.post(api.base + "/v1/echo/heard", **more) as response:
+                return response.status, await response.json()
+
+        assert await post(json={"word": "é"}) == (200, {"heard": "é"})
+        status, found = await post(json={"word": 1})
+        assert (status, found["code"]) == (400, "malformed") and "$.word" in found["message"]
+        assert (await post(json={"word": "a", "more": 1}))[0] == 400
+        assert (await post(data=b"{", headers={"content-type": "application/json"}))[1]["code"] == "malformed"
+        assert (await post(data=b"{}"))[1]["code"] == "not_json"
+        assert (await post(json={"word": "a" * 1000}))[1]["code"] == "body_too_large"
+
+        async def pieces(wait: asyncio.Event | None) -> AsyncIterator[bytes]:
+            yield b'{"word":"'
+            if wait is not None:
+                await wait.wait()
+            yield b"a" * 600
+            yield b"a" * 600
+
+        json_type = {"content-type": "application/json"}
+        assert (await post(data=pieces(None), headers=json_type))[1]["code"] == "body_too_large"
+        assert (await post(data=pieces(asyncio.Event()), headers=json_type))[1]["code"] == "body_too_slow"
+        status, headers, _ = await api.raw("/v1/echo/heard")
+        assert (status, headers["Allow"]) == (405, "POST")
+        assert (await api.raw("/v1/echo"))[0] == 404
