@@ -19,6 +19,7 @@ from schemas.errors import TwzrdError
 from schemas.policy import PolicySchedule
 from streams.agents.consumer import BATCH_RECORDS, Batches, LowWaterTransport
 from streams.agents.pages import add_pages
+from streams.agents.recovery import Tables
 from streams.agents.seal_agent import add_seal_agent
 from streams.agents.settings import NO_FAULTS, Faults, WorkerSettings
 from streams.agents.shards import Shards
@@ -193,6 +194,7 @@ def _faust_settings(settings: WorkerSettings) -> dict[str, Any]:
         "web_metrics_enabled": False,
         "worker_redirect_stdouts": False,
         "Table": LiveTable,
+        "TableManager": Tables,
     }
 
 

@@ -1,9 +1,9 @@
-"""The one place that reaches into Faust: what its Kafka consumer commits, where it starts, what it re-reads, and how
-it hands records over.
+"""What is ours in Faust's Kafka consumer: what it commits, where it starts, what it re-reads, and how it hands records
+over. With streams.agents.recovery the only place that reaches into Faust.
 
 Stands between Kafka and the agent. Comes in: committed offsets, assignments, records. Goes out: commits of each shard's
-low-water mark; records of chat.events in batches. Six overrides of faust.transport.drivers.aiokafka, each for one fact
-of Faust 0.15.3:
+low-water mark; records of chat.events in batches. Seven overrides of faust.transport.drivers.aiokafka, each for one
+fact of Faust 0.15.3:
 
 - `_new_offset` makes Faust commit what was acknowledged to it; we commit the shard's low-water mark, so that all an
   open epoch or an unsent seal needs is read again after a crash. `_filter_tps_with_pending_acks` names the
@@ -18,6 +18,9 @@ of Faust 0.15.3:
   whose value is a tuple of (offset, value) and whose offset is the last one's. `Batches` is the topic's schema for it.
 - `_create_worker_consumer` lets a fetch stay with the broker for 1.5 s where nothing is to be read, and aiokafka has
   one fetch at a time under way to a broker: a partition at its end would hold all others up. Here FETCH_WAIT_MS.
+- `_fetch_records` hands aiokafka the set of active partitions, which a rebalance empties while the fetch waits; to
+  aiokafka an empty set means all. So records were taken from under the feet of a rebalance: read past, and dropped as
+  the flow stood still. Here `Wanted` is asked as records are taken, and what is not wanted then stays to be taken.
 """
 
 import logging
@@ -51,8 +54,8 @@ def require_tested(version: str) -> None:
     """Raise UntestedFaust unless this is the version the overrides were tested with."""
     if version != TESTED_FAUST:
         raise UntestedFaust(
-            f"faust-streaming {version} is installed, but streams/agents/consumer.py overrides inner parts of "
-            f"{TESTED_FAUST}; install that one, or compare the six overrides with the new source and run "
+            f"faust-streaming {version} is installed, but consumer.py and recovery.py of streams/agents override inner "
+            f"parts of {TESTED_FAUST}; install that one, or compare the overrides with the new source and run "
             "tests/integration/streams/agents"
         )
 
@@ -95,8 +98,24 @@ class ForgetfulOffsets(defaultdict[TP, int | None]):
         return None if tp.topic == self._topic else super().__getitem__(tp)
 
 
+class Wanted:
+    """The partitions a consumer takes records of, as it stands when it is asked. Always true: see `_fetch_records`."""
+
+    def __init__(self, consumer: Any) -> None:
+        self._consumer = consumer
+
+    def __contains__(self, tp: object) -> bool:
+        return bool(self._consumer.flow_active) and tp in self._consumer._active_partitions
+
+
 class QuickFetches(driver.AIOKafkaConsumerThread):
-    """Faust's consumer thread, whose fetches do not wait long at the end of a partition."""
+    """Faust's consumer thread, whose fetches do not wait long at the end of a partition, and take what is wanted."""
+
+    async def _fetch_records(
+        self, consumer: Any, active_partitions: Any, timeout: float | None = None, max_records: int | None = None
+    ) -> Any:
+        wanted: Any = Wanted(self.consumer)
+        return await super()._fetch_records(consumer, wanted, timeout=timeout, max_records=max_records)
 
     def _create_worker_consumer(self, transport: Any) -> Any:
         consumer = super()._create_worker_consumer(transport)

@@ -19,3 +19,5 @@ class WorkerCounters:
     live_deferred_total: int = 0
     """Live views not written in their turn because the tick's bound was reached."""
     live_errors_total: int = 0
+    recovery_restarts_total: int = 0
+    """Rebalances after which the worker was not ready within the broker's request timeout and began again."""

@@ -28,7 +28,7 @@ CHANGELOG: Final = {
     "segment.ms": "60000",
     "min.cleanable.dirty.ratio": "0.1",
 }
-"""Recovery reads the changelog at about 6,000 records a second before the first record is folded: keep it short."""
+"""No worker reads it (streams.agents.recovery), and whoever else does wants what is open now: keep it short."""
 
 
 class LiveTable(faust.Table[bytes, bytes]):
@@ -94,7 +94,7 @@ class LiveViews:
         return written
 
     def _rows(self) -> Iterator[tuple[bytes, bytes]]:
-        return iter(list(self._table.items()))  # a copy: this runs beside recovery
+        return iter(list(self._table.items()))  # a copy: `_write` changes what it reads
 
     def rows(self) -> list[dict[str, Any]]:
         """All rows of this worker's partitions, by channel and epoch."""

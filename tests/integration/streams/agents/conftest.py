@@ -9,7 +9,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import aiohttp
 import orjson
@@ -45,12 +45,12 @@ run_worker(
 class Worker:
     """One worker process; its log goes to a file that is shown when a test fails."""
 
-    def __init__(self, arguments: list[str], port: int, log_file: Path) -> None:
+    def __init__(self, arguments: list[str], port: int, log_file: Path, broken_by: str = "") -> None:
         self.port = port
         self.log_file = log_file
         with open(log_file, "ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-c", _WORKER, *arguments],
+                [sys.executable, "-c", broken_by + _WORKER, *arguments],
                 cwd=PROJECT,
                 stdout=log,
                 stderr=log,
@@ -94,10 +94,30 @@ class Worker:
         return self.process.wait(30)
 
 
-class StartWorker(Protocol):
-    """Starts a worker. instance: its static membership; None: an ordinary member."""
+async def page_when(worker: Worker, page: str, good: Callable[[Any], bool], timeout_s: float = 60.0) -> Any:
+    """The page's JSON as soon as it is good; TimeoutError with what it was last."""
+    found: Any = None
+    try:
+        async with asyncio.timeout(timeout_s):
+            while True:
+                try:
+                    found = orjson.loads(await worker.get(page))
+                    if good(found):
+                        return found
+                except aiohttp.ClientError:
+                    assert worker.process.poll() is None, "the worker has ended"
+                await asyncio.sleep(0.1)
+    except TimeoutError as error:
+        raise TimeoutError(f"{page} was last {found!r}") from error
 
-    def __call__(self, *, instance: str | None = None, guard: bool = True, low_water: bool = True) -> Worker: ...
+
+class StartWorker(Protocol):
+    """Starts a worker. instance: its static membership; None: an ordinary member. broken_by: code that its process runs
+    first, for a fault that nothing outside could bring about when a test needs it."""
+
+    def __call__(
+        self, *, instance: str | None = None, guard: bool = True, low_water: bool = True, broken_by: str = ""
+    ) -> Worker: ...
 
 
 @pytest.fixture
@@ -125,12 +145,14 @@ def worker_starter(tmp_path: Path) -> Iterator[Callable[[KafkaSettings], StartWo
     started: list[Worker] = []
 
     def starter(settings: KafkaSettings) -> StartWorker:
-        def start(*, instance: str | None = None, guard: bool = True, low_water: bool = True) -> Worker:
+        def start(
+            *, instance: str | None = None, guard: bool = True, low_water: bool = True, broken_by: str = ""
+        ) -> Worker:
             port = free_port()
             name = f"worker{len(started)}"
             arguments = [settings.servers, settings.prefix, str(settings.partitions), str(tmp_path / name)]
             arguments += [instance or "", str(port), str(SESSION_TIMEOUT_S), str(guard), str(low_water)]
-            started.append(Worker(arguments, port, tmp_path / f"{name}.log"))
+            started.append(Worker(arguments, port, tmp_path / f"{name}.log", broken_by))
             return started[-1]
 
         return start

@@ -17,7 +17,7 @@ from tests.integration.streams.agents.chat import (
     of_shards_fed_directly,
     several,
 )
-from tests.integration.streams.agents.conftest import PARTITIONS, StartWorker
+from tests.integration.streams.agents.conftest import PARTITIONS, StartWorker, page_when
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 
@@ -75,6 +75,73 @@ async def test_a_third_worker_joins_and_leaves(log: KafkaLog, start_worker: Star
     assert joining.stop() == 0
     await append(log, records[2 * third :])
     await assert_all_sealed(log, reader)
+
+
+LATE_FETCHES = """
+import asyncio
+from aiokafka.consumer.fetcher import Fetcher
+from faust.tables.recovery import Recovery
+proc, seek = Fetcher._proc_fetch_request, Recovery._seek_offsets
+async def answered_late(*arguments):
+    answer = await proc(*arguments)
+    await asyncio.sleep(0.2)
+    return answer
+async def sought_and_then_waited(*arguments):
+    await seek(*arguments)
+    await asyncio.sleep(0.5)
+Fetcher._proc_fetch_request, Recovery._seek_offsets = answered_late, sought_and_then_waited
+"""
+"""A fetch that waited through a rebalance is answered after the changelog was sought and before it is read."""
+
+NO_CHANGELOG = """
+from streams.agents.consumer import LowWaterConsumer
+messages = LowWaterConsumer._messages
+def without_changelog(self, fetched, active):
+    return messages(self, {tp: got for tp, got in fetched.items() if not tp.topic.endswith("-changelog")}, active)
+LowWaterConsumer._messages = without_changelog
+"""
+
+
+@pytest.mark.parametrize("broken_by", [LATE_FETCHES, NO_CHANGELOG], ids=["late-fetches", "no-changelog"])
+async def test_no_worker_waits_for_the_changelog_after_a_rebalance(
+    log: KafkaLog, start_worker: StartWorker, broken_by: str, seed: int
+) -> None:
+    records = several(CHANNELS, hours=HOURS, events_per_hour=300, seed=seed)
+    half = len(records) // 2
+    reader = SealReader(log, PARTITIONS)
+    first = start_worker(broken_by=broken_by)
+    await first.holds(PARTITIONS)
+    await append(log, records[:half])
+    await reader.until(SEALS // 8)
+    await page_when(first, "/live", bool)  # so there is a changelog
+    second = start_worker(broken_by=broken_by)
+    await asyncio.gather(first.holds(PARTITIONS // 2), second.holds(PARTITIONS // 2))
+    await append(log, records[half:])
+    await assert_all_sealed(log, reader)
+
+
+HANGING_SEEK = """
+import asyncio
+from streams.agents import app
+from streams.agents.consumer import LowWaterConsumer
+told, seek, hung = app._faust_settings, LowWaterConsumer.perform_seek, []
+async def hangs_once(consumer):
+    if not hung:
+        hung.append(True)
+        await asyncio.Event().wait()
+    await seek(consumer)
+app._faust_settings = lambda settings: {**told(settings), "broker_request_timeout": settings.session_timeout_s + 1}
+LowWaterConsumer.perform_seek = hangs_once
+"""
+
+
+async def test_a_worker_that_is_not_ready_in_time_after_a_rebalance_tries_again(
+    log: KafkaLog, start_worker: StartWorker, seed: int
+) -> None:
+    await append(log, several(CHANNELS, hours=HOURS, events_per_hour=30, seed=seed))
+    worker = start_worker(broken_by=HANGING_SEEK)
+    await assert_all_sealed(log, SealReader(log, PARTITIONS))
+    assert b"twzrd_worker_recovery_restarts_total 1.0" in await worker.get("/metrics")
 
 
 async def test_a_worker_stopped_beyond_its_session_and_continued_changes_nothing(

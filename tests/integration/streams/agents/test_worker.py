@@ -2,9 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
 
-import aiohttp
 import orjson
 import pytest
 
@@ -15,26 +13,9 @@ from streams.log.port import CHAT_EVENTS, DEAD, EPOCH_SEALED, Append
 from streams.runner.driver import read_through
 from streams.runner.resealer import request_reseal
 from tests.integration.streams.agents.chat import SCHEDULE, START_MS, SealReader, append, channel
-from tests.integration.streams.agents.conftest import PARTITIONS, StartWorker, Worker
+from tests.integration.streams.agents.conftest import PARTITIONS, StartWorker, page_when
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
-
-
-async def page_when(worker: Worker, page: str, good: Callable[[Any], bool], timeout_s: float = 60.0) -> Any:
-    """The page's JSON as soon as it is good; TimeoutError with what it was last."""
-    found: Any = None
-    try:
-        async with asyncio.timeout(timeout_s):
-            while True:
-                try:
-                    found = orjson.loads(await worker.get(page))
-                    if good(found):
-                        return found
-                except aiohttp.ClientError:
-                    assert worker.process.poll() is None, "the worker has ended"
-                await asyncio.sleep(0.1)
-    except TimeoutError as error:
-        raise TimeoutError(f"{page} was last {found!r}") from error
 
 
 async def test_open_epochs_are_shown_live_and_go_when_sealed(

@@ -2,6 +2,8 @@
 
 import inspect
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,6 +11,7 @@ import faust
 import pytest
 from aiokafka import AIOKafkaConsumer
 from aiokafka.consumer.consumer import ConsumerRecord
+from aiokafka.consumer.fetcher import Fetcher, FetchResult
 from faust.transport import consumer as faust_consumer
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
@@ -21,6 +24,7 @@ from streams.agents.consumer import (
     LowWaterConsumer,
     QuickFetches,
     UntestedFaust,
+    Wanted,
     require_tested,
 )
 
@@ -123,6 +127,63 @@ def test_a_fetch_at_the_end_of_a_partition_does_not_hold_the_others_up(monkeypat
     assert QuickFetches.__new__(QuickFetches)._create_worker_consumer(None)._fetch_max_wait_ms == FETCH_WAIT_MS
 
 
+class Records(list[Any]):
+    """What aiokafka keeps of one answered fetch; taking it moves the partition's position to the offset after it."""
+
+    next_fetch_offset = 2
+
+
+class Fetch(QuickFetches):
+    """One whose fetch is aiokafka's own, of a single answer that lies there for each partition."""
+
+    def __init__(self, tps: Iterable[TP], *, active: set[TP], flow_active: bool = True) -> None:
+        self.consumer: Any = SimpleNamespace(flow_active=flow_active, _active_partitions=active)
+        self.positions = {tp: SimpleNamespace(paused=False, position=2) for tp in tps}
+        for state in self.positions.values():
+            state.consumed_to = partial(setattr, state, "position")
+        assignment: Any = SimpleNamespace(active=True, state_value=self.positions.get)
+        self.fetcher: Any = Fetcher.__new__(Fetcher)
+        self.fetcher._closed, self.fetcher._wait_consume_future = False, None
+        self.fetcher._subscriptions = SimpleNamespace(
+            reassignment_in_progress=False, fetch_context=nullcontext, is_assigned=lambda _: True
+        )
+        self.fetcher._records = {
+            tp: FetchResult(tp, assignment=assignment, partition_records=Records(records(tp, [0, 1])), backoff=0)
+            for tp in self.positions
+        }
+
+    async def take(self) -> set[TP]:
+        """The partitions of which one fetch takes records."""
+        aiokafka_consumer: Any = SimpleNamespace(_fetcher=self.fetcher, _closed=False)
+        return set(await self._fetch_records(aiokafka_consumer, self.consumer._active_partitions, timeout=0))
+
+
+async def test_a_fetch_takes_nothing_of_a_partition_that_a_rebalance_paused_meanwhile() -> None:
+    fetch = Fetch([ONE, CHANGELOG], active=set())
+    assert await fetch.take() == set()
+    fetch.consumer._active_partitions.add(CHANGELOG)
+    assert await fetch.take() == {CHANGELOG}
+    assert await fetch.take() == set()
+    fetch.consumer._active_partitions.add(ONE)
+    assert await fetch.take() == {ONE}
+
+
+async def test_a_fetch_takes_nothing_once_the_flow_stopped() -> None:
+    fetch = Fetch([ONE], active={ONE})
+    wanted = Wanted(fetch.consumer)
+    assert ONE in wanted
+    fetch.consumer.flow_active = False
+    assert ONE not in wanted
+    assert await fetch.fetcher.fetched_records(wanted) == {}
+    fetch.consumer.flow_active = True
+    assert await fetch.take() == {ONE}
+
+
+async def test_aiokafka_takes_no_partitions_for_all() -> None:
+    """The fact that `Wanted` is for; where this fails it may go."""
+    assert set(await Fetch([ONE], active=set()).fetcher.fetched_records(set())) == {ONE}
+
+
 def test_another_faust_is_refused_by_name() -> None:
     require_tested(TESTED_FAUST)
     with pytest.raises(UntestedFaust, match=r"faust-streaming 0\.16\.0 is installed"):
@@ -139,6 +200,10 @@ def test_the_installed_faust_is_the_tested_one() -> None:
 def test_each_override_replaces_a_method_that_faust_has(name: str) -> None:
     assert name in vars(LowWaterConsumer)
     assert callable(getattr(driver.Consumer, name))
+
+
+def test_the_fetch_that_is_overridden_is_there() -> None:
+    assert "self._fetch_records,\n" in inspect.getsource(driver.AIOKafkaConsumerThread.getmany)
 
 
 def test_faust_asks_read_offset_by_item() -> None:
