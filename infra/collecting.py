@@ -151,7 +151,7 @@ async def _run(settings: Settings, options: CollectOptions, stop: asyncio.Event,
     async with compose.open_log(settings) as log, asyncio.TaskGroup() as beside:
         view = ControlView(log)
         reports = StateReports(log, settings.collector_name or socket.gethostname())
-        texts = TextSender(log) if settings.keep_text == "on" else None
+        texts = TextSender(log, view) if settings.keep_text == "on" else None
         tasks = [beside.create_task(view.follow(), name="control"), beside.create_task(reports.run(), name="reports")]
         if texts is not None:
             tasks.append(beside.create_task(texts.run(), name="texts"))
@@ -160,7 +160,9 @@ async def _run(settings: Settings, options: CollectOptions, stop: asyncio.Event,
             tasks.append(beside.create_task(found, name="discovery"))
         await view.ready()  # until then nobody knows who opted out
         spool_bytes = settings.spool_mb * 1024 * 1024
-        async with collecting(log, settings.collect_dir, view, spool_bytes=spool_bytes, texts=texts) as back:
+        async with collecting(
+            log, settings.collect_dir, view, caught_up=view.caught_up, spool_bytes=spool_bytes, texts=texts
+        ) as back:
             collector = compose_collector(options, back, view, reports)
             collect_metrics.register(collector.metrics, collector.levels, registry)
             counters.show(registry, "intake", back.intake.counters)

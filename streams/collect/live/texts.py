@@ -11,6 +11,8 @@ from typing import Final
 
 from schemas import text as texts
 from schemas.errors import SchemaError
+from streams.collect.live.port import Suppressed
+from streams.collect.live.suppression import NobodySuppressed
 from streams.log.port import CHAT_TEXT, Append, Log, LogError
 
 logger: Final = logging.getLogger(__name__)
@@ -27,13 +29,16 @@ class TextCounters:
     sent_total: int = 0
     dropped_total: int = 0
     """At MAX_WAITING, while the log was away, or of no documented form."""
+    suppressed_total: int = 0
+    """Of viewers who opted out while their messages waited."""
 
 
 class TextSender:
     """Gathers messages by channel and appends them once a second. `put` never waits and never raises."""
 
-    def __init__(self, log: Log) -> None:
+    def __init__(self, log: Log, suppressed: Suppressed | None = None) -> None:
         self.counters = TextCounters()
+        self._suppressed = suppressed or NobodySuppressed()
         self._log = log
         self._waiting: dict[tuple[str, str], list[texts.Line]] = {}
         self._count = 0
@@ -61,7 +66,10 @@ class TextSender:
         waiting, count = self._waiting, self._count
         self._waiting, self._count = {}, 0
         appends = []
-        for (channel, login), lines in waiting.items():
+        for (channel, login), held in waiting.items():
+            lines = [one for one in held if not self._suppressed.holds(one.viewer, one.login)]
+            self.counters.suppressed_total += len(held) - len(lines)
+            count -= len(held) - len(lines)
             for start in range(0, len(lines), texts.MAX_LINES):
                 piece = lines[start : start + texts.MAX_LINES]
                 try:
