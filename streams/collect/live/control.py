@@ -49,7 +49,7 @@ class ControlSets:
     """What the records say together. Feed them in order; feeding one twice changes nothing."""
 
     def __init__(self, *, states: bool = False) -> None:
-        """states: also remember what collectors report (for `why`; a collector itself has no need)."""
+        """states: also remember what collectors report, and when they were heard (for `why`; they have no need)."""
         self.counters = ControlCounters()
         self.wishes: dict[str, dict[records.Origin, records.Wanted]] = {}
         """login -> whose wish, as long as it holds."""
@@ -57,14 +57,16 @@ class ControlSets:
         self.suppressed: dict[str, records.OptOut] = {}
         self.states: dict[tuple[str, str], records.ChannelState] = {}
         """(login, collector) -> its last report."""
+        self.heartbeats: dict[str, tuple[records.Heartbeat, int]] = {}
+        """Collector -> its last, and when the log took that in (ms UTC)."""
         self.version = 0
         """Rises with every change of `suppressed`."""
         self._by_id = 0
         """How many of `suppressed` are Twitch ids."""
         self._keep_states = states
 
-    def feed(self, value: bytes) -> None:
-        """Take one record's bytes in. Raises ControlError at MAX_SUPPRESSED."""
+    def feed(self, value: bytes, time_ms: int = 0) -> None:
+        """Take one record's bytes in; time_ms: when the log did. Raises ControlError at MAX_SUPPRESSED."""
         self.counters.records_total += 1
         try:
             record = records.decode(value)
@@ -103,6 +105,10 @@ class ControlSets:
                 where = record.login, record.collector
                 if self._keep_states and self._room(where in self.states, len(self.states), MAX_STATES):
                     self.states[where] = record
+            case records.Heartbeat():
+                known = record.collector in self.heartbeats
+                if self._keep_states and self._room(known, len(self.heartbeats), MAX_STATES):
+                    self.heartbeats[record.collector] = record, time_ms
             case records.Snapshot():
                 pass  # for the read models
 
@@ -238,7 +244,7 @@ async def read_sets(log: Log, *, states: bool = False) -> ControlSets:
         if not found:
             break
         for record in found:
-            sets.feed(record.value)
+            sets.feed(record.value, record.time_ms)
             at = record.offset + 1
     return sets
 

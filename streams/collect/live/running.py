@@ -54,8 +54,10 @@ async def collecting(
     spool_bytes: int = MAX_BYTES,
     texts: Texts | None = None,
 ) -> AsyncIterator[Collecting]:
-    """Run the back half on an open log until the block ends. caught_up: of `suppressed`, see Recheck. Raises SpoolError where the folder cannot be used; a fault
-    in it ends the block with that error (in an ExceptionGroup)."""
+    """Run the back half on an open log until the block ends. caught_up: of `suppressed`, see Recheck.
+
+    Raises SpoolError where the folder cannot be used; a fault in it ends the block with that error (in an
+    ExceptionGroup)."""
     counters = OutboundCounters()
     spool = Spool(folder / "spool", counters, max_bytes=spool_bytes)
     await asyncio.to_thread(spool.open)
