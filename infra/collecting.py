@@ -87,6 +87,7 @@ class Collector:
     reconciler: Reconciler
     wanted: WantedChannels
     back: Collecting
+    reports: StateReports
 
     def states(self) -> list[ChannelState]:
         """How every channel stands."""
@@ -131,7 +132,7 @@ def compose_collector(options: CollectOptions, back: Collecting, view: ControlVi
         wanted = FixedChannels(frozenset(options.channels))
     elif options.channels_file is not None:
         wanted = ChannelsFile(options.channels_file)
-    return Collector(options, metrics, pool, reconciler, wanted, back)
+    return Collector(options, metrics, pool, reconciler, wanted, back, reports)
 
 
 Shown = Callable[[Collector], contextlib.AbstractAsyncContextManager[None]]
@@ -151,7 +152,7 @@ async def _run(settings: Settings, options: CollectOptions, stop: asyncio.Event,
     async with compose.open_log(settings) as log, asyncio.TaskGroup() as beside:
         view = ControlView(log)
         reports = StateReports(log, settings.collector_name or socket.gethostname())
-        texts = TextSender(log) if settings.keep_text == "on" else None
+        texts = TextSender(log, view, view.caught_up) if settings.keep_text == "on" else None
         tasks = [beside.create_task(view.follow(), name="control"), beside.create_task(reports.run(), name="reports")]
         if texts is not None:
             tasks.append(beside.create_task(texts.run(), name="texts"))
@@ -160,7 +161,9 @@ async def _run(settings: Settings, options: CollectOptions, stop: asyncio.Event,
             tasks.append(beside.create_task(found, name="discovery"))
         await view.ready()  # until then nobody knows who opted out
         spool_bytes = settings.spool_mb * 1024 * 1024
-        async with collecting(log, settings.collect_dir, view, spool_bytes=spool_bytes, texts=texts) as back:
+        async with collecting(
+            log, settings.collect_dir, view, caught_up=view.caught_up, spool_bytes=spool_bytes, texts=texts
+        ) as back:
             collector = compose_collector(options, back, view, reports)
             collect_metrics.register(collector.metrics, collector.levels, registry)
             counters.show(registry, "intake", back.intake.counters)
@@ -173,11 +176,12 @@ async def _run(settings: Settings, options: CollectOptions, stop: asyncio.Event,
             with compose.metrics_served(registry, options.metrics_port):
                 async with show(collector), _history(settings, back):
                     await _collect(collector, stop)
+        if texts is not None:
+            await texts.flush()  # while opt-outs are followed still
         for task in tasks:
             task.cancel()
-        await reports.flush()
-        if texts is not None:
-            await texts.flush()
+        await asyncio.gather(*tasks, return_exceptions=True)  # no sign of life may come after the last word
+        await reports.close()
 
 
 async def _collect(collector: Collector, stop: asyncio.Event) -> None:
@@ -195,6 +199,7 @@ async def _collect(collector: Collector, stop: asyncio.Event) -> None:
         for task in (*tasks, stopping):
             task.cancel()
         await asyncio.gather(*tasks, stopping, return_exceptions=True)
+        collector.reports.stop()
         collector.reconciler.want(frozenset())
         await collector.pool.close()
         await collector.back.finish()  # before the last picture is shown

@@ -20,6 +20,7 @@ from schemas import control
 from schemas import identity as identities
 from schemas.errors import TwzrdError
 from streams.collect.live.control import ControlSets, read_sets, say
+from streams.collect.live.reports import SILENT_S
 from streams.log.port import Log
 
 logger: Final = logging.getLogger(__name__)
@@ -77,8 +78,10 @@ async def list_channels(log: Log) -> list[Row]:
         if state.login not in newest or newest[state.login].at_ms < state.at_ms:
             newest[state.login] = state
     rows: list[Row] = []
+    now_ms = _now_ms()
     for login in sorted(sets.wishes.keys() | sets.rulings.keys()):
         wishes, at_newest = sets.wishes.get(login, {}), newest.get(login)
+        standing = _standing(sets, at_newest, now_ms)[0] if at_newest else ""
         first = min((wish.at_ms for wish in wishes.values()), default=None)
         rows.append(
             {
@@ -87,7 +90,7 @@ async def list_channels(log: Log) -> list[Row]:
                 "by": ", ".join(sorted(wishes)),
                 "since": _utc(first),
                 "ruling": sets.rulings[login].ruling if login in sets.rulings else "",
-                "state": at_newest.state if at_newest else "",
+                "state": standing,
                 "collector": at_newest.collector if at_newest else "",
                 "note": "; ".join(wish.note for wish in wishes.values() if wish.note),
             }
@@ -99,7 +102,7 @@ async def why(log: Log, name: str) -> Row:
     """Everything known of one channel: who wants it, and at each collector its state, reason and what was tried."""
     login = control.login(name)
     sets = await read_sets(log, states=True)
-    ruled = sets.rulings.get(login)
+    ruled, now_ms = sets.rulings.get(login), _now_ms()
     return {
         "channel": login,
         "wanted": sets.wants(login),
@@ -110,20 +113,46 @@ async def why(log: Log, name: str) -> Row:
         "ruling": {"ruling": ruled.ruling, "by": ruled.by, "at": _utc(ruled.at_ms), "note": ruled.note}
         if ruled
         else None,
-        "collectors": [_state_row(state) for (of, _), state in sorted(sets.states.items()) if of == login],
+        "collectors": [_state_row(sets, one, now_ms) for (of, _), one in sorted(sets.states.items()) if of == login],
     }
 
 
-def _state_row(state: control.ChannelState) -> Row:
+def _state_row(sets: ControlSets, state: control.ChannelState, now_ms: int) -> Row:
+    standing, why_so, since_ms = _standing(sets, state, now_ms)
+    beat = sets.heartbeats.get(state.collector)
     return {
         "collector": state.collector,
-        "state": state.state,
-        "reason": state.reason,
-        "since": _utc(state.since_ms),
+        "state": standing,
+        "reason": why_so,
+        "since": _utc(since_ms),
+        "heard_s_ago": None if beat is None else max(0, now_ms - beat[1]) // 1000,
+        "last_state": state.state,
         "reported": _utc(state.at_ms),
         "room_id": state.room_id,
         "tried": [{"at": _utc(one.at_ms), "what": one.what, "outcome": one.outcome} for one in state.tried],
     }
+
+
+def _standing(sets: ControlSets, state: control.ChannelState, now_ms: int) -> tuple[str, str, int | None]:
+    """(state, reason, since) of a channel at a collector: its report, where the one who made it still stands by it."""
+    if state.collector not in sets.heartbeats:
+        return state.state, state.reason, state.since_ms  # of a program that gives no signs of life
+    beat, heard_at_ms = sets.heartbeats[state.collector]
+    before = f"{state.state} before" + (f", {state.reason}" if state.reason else "")
+    if state.state == "left":
+        return state.state, state.reason, state.since_ms
+    if beat.state == "stopped":
+        return "stopped", f"the collector was stopped; {before}", beat.at_ms
+    if state.at_ms < beat.since_ms:
+        return "stopped", f"of an earlier start of the collector, which runs without this channel now; {before}", None
+    if now_ms - heard_at_ms > SILENT_S * 1000:
+        silent_s = (now_ms - heard_at_ms) // 1000
+        return (
+            "silent",
+            f"last heard of {silent_s} s ago: it has died, hangs, or does not reach the log; {before}",
+            None,
+        )
+    return state.state, state.reason, state.since_ms
 
 
 async def opt_out(settings: Settings, log: Log, viewer: str, note: str = "") -> list[Row]:

@@ -26,6 +26,7 @@ MAX_BYTES: Final = 16 * 1024
 Origin = Literal["operator", "discovery"]
 """Whose wish it is: both may want a channel, each takes back its own only."""
 Ruling = Literal["allow", "deny", "none"]
+Liveness = Literal["running", "stopped"]
 
 _LOGIN = re.compile(r"[a-z0-9_]{1,64}")
 _ROOM_ID = re.compile(r"[0-9]{1,20}")
@@ -109,6 +110,17 @@ class ChannelState(msgspec.Struct, array_like=True, frozen=True, tag="state"):
     tried: list[Attempt]
 
 
+class Heartbeat(msgspec.Struct, array_like=True, frozen=True, tag="heartbeat"):
+    """A collector, since its start at since_ms: it runs, or it stopped in order. What was reported before since_ms is
+    of an earlier start under the same name."""
+
+    v: int
+    collector: str
+    state: Liveness
+    since_ms: int
+    at_ms: int
+
+
 class Snapshot(msgspec.Struct, array_like=True, frozen=True, tag="snapshot"):
     """How many watched a live channel at at_ms, and what its streamer says is on. started_at_ms: of the broadcast."""
 
@@ -122,7 +134,7 @@ class Snapshot(msgspec.Struct, array_like=True, frozen=True, tag="snapshot"):
     started_at_ms: int | None
 
 
-Record = Wanted | Unwanted | Ruled | OptOut | OptIn | ChannelState | Snapshot
+Record = Wanted | Unwanted | Ruled | OptOut | OptIn | ChannelState | Heartbeat | Snapshot
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[Record] = msgspec.msgpack.Decoder(Record)
@@ -139,6 +151,8 @@ def key(record: Record) -> bytes:
             return f"suppressed|{record.viewer}".encode()
         case ChannelState():
             return f"state|{record.collector}|{record.login}".encode()
+        case Heartbeat():
+            return f"heartbeat|{record.collector}".encode()
         case Snapshot():
             return f"snapshot|{record.channel}".encode()
 
@@ -213,6 +227,9 @@ def _check(record: Record) -> None:
             for one in record.tried:
                 _check_time(one.at_ms)
                 _check_text(one.what, one.outcome)
+        case Heartbeat():
+            _check_text(record.collector, at_most=MAX_NAME_CHARS)
+            _check_time(record.since_ms)
 
 
 def _check_form(form: re.Pattern[str], name: str, value: str) -> None:

@@ -98,10 +98,12 @@ def why(settings: Settings, name: str, as_json: bool) -> None:
         ruled = facts["ruling"]
         _say(f"  {ruled['ruling']} to the discovery, said by {ruled['by']} at {ruled['at']}", ruled["note"])
     for state in facts["collectors"]:
-        _say(f"  {state['collector']}: {state['state']} since {state['since']}", state["reason"])
+        since = f" since {state['since']}" if state["since"] else ""
+        _say(f"  {state['collector']}: {state['state']}{since}", state["reason"])
         for attempt in state["tried"]:
             _say(f"    {attempt['at']} {attempt['what']}", attempt["outcome"])
-        click.echo(f"    reported {harmless(state['reported'])}")
+        heard = "" if state["heard_s_ago"] is None else f", the collector last heard of {state['heard_s_ago']} s ago"
+        click.echo(f"    reported {harmless(state['reported'])}{heard}")
     if facts["wanted"] and not facts["collectors"]:
         click.echo("  no collector has said anything of it yet: is one running? (twzrd collect)")
 

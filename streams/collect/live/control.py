@@ -49,7 +49,7 @@ class ControlSets:
     """What the records say together. Feed them in order; feeding one twice changes nothing."""
 
     def __init__(self, *, states: bool = False) -> None:
-        """states: also remember what collectors report (for `why`; a collector itself has no need)."""
+        """states: also remember what collectors report, and when they were heard (for `why`; they have no need)."""
         self.counters = ControlCounters()
         self.wishes: dict[str, dict[records.Origin, records.Wanted]] = {}
         """login -> whose wish, as long as it holds."""
@@ -57,12 +57,16 @@ class ControlSets:
         self.suppressed: dict[str, records.OptOut] = {}
         self.states: dict[tuple[str, str], records.ChannelState] = {}
         """(login, collector) -> its last report."""
+        self.heartbeats: dict[str, tuple[records.Heartbeat, int]] = {}
+        """Collector -> its last, and when the log took that in (ms UTC)."""
         self.version = 0
         """Rises with every change of `suppressed`."""
+        self._by_id = 0
+        """How many of `suppressed` are Twitch ids."""
         self._keep_states = states
 
-    def feed(self, value: bytes) -> None:
-        """Take one record's bytes in. Raises ControlError at MAX_SUPPRESSED."""
+    def feed(self, value: bytes, time_ms: int = 0) -> None:
+        """Take one record's bytes in; time_ms: when the log did. Raises ControlError at MAX_SUPPRESSED."""
         self.counters.records_total += 1
         try:
             record = records.decode(value)
@@ -90,15 +94,21 @@ class ControlSets:
                         f"more than {MAX_SUPPRESSED} viewers opted out; raise the bound MAX_SUPPRESSED, "
                         "collecting without it would keep what must not be kept"
                     )
+                self._by_id += record.viewer not in self.suppressed and not record.viewer.startswith(LOGIN_PREFIX)
                 self.suppressed[record.viewer] = record
                 self.version += 1
             case records.OptIn():
                 if self.suppressed.pop(record.viewer, None) is not None:
+                    self._by_id -= not record.viewer.startswith(LOGIN_PREFIX)
                     self.version += 1
             case records.ChannelState():
                 where = record.login, record.collector
                 if self._keep_states and self._room(where in self.states, len(self.states), MAX_STATES):
                     self.states[where] = record
+            case records.Heartbeat():
+                known = record.collector in self.heartbeats
+                if self._keep_states and self._room(known, len(self.heartbeats), MAX_STATES):
+                    self.heartbeats[record.collector] = record, time_ms
             case records.Snapshot():
                 pass  # for the read models
 
@@ -126,6 +136,11 @@ class ControlSets:
             return False
         return identity in self.suppressed or LOGIN_PREFIX + login in self.suppressed
 
+    @property
+    def any_by_id(self) -> bool:
+        """Whether anybody is opted out by Twitch id."""
+        return self._by_id > 0
+
     def _room(self, known: bool, held: int, bound: int) -> bool:
         if known or held < bound:
             return True
@@ -143,6 +158,8 @@ class ControlView:
         self._next = 0
         self._ready = asyncio.Event()
         self._news = asyncio.Event()
+        self._looked = asyncio.Event()
+        self._empty_looks = 0
 
     async def follow(self) -> None:
         """Until cancelled. Outlives a lost log; raises ControlError where the sets outgrow their bound."""
@@ -170,10 +187,21 @@ class ControlView:
                 self._tell()
             elif found:
                 self._tell()
+            self._empty_looks += not found
+            self._looked.set()
+            self._looked = asyncio.Event()
 
     async def ready(self) -> None:
         """Wait until everything is known that the stream held when following began."""
         await self._ready.wait()
+
+    async def caught_up(self) -> None:
+        """Wait until everything is known that the stream holds now. Raises LogError where the log is away."""
+        _, end = await self._log.span(CONTROL, 0)
+        # Compaction may have left nothing up to the end; the first empty look may have begun before.
+        enough = self._empty_looks + 2
+        while self._next < end and self._empty_looks < enough:
+            await self._looked.wait()
 
     async def changes(self) -> AsyncIterator[frozenset[str]]:
         """The wanted logins once they are known, and again at every change; what changed meanwhile comes as one."""
@@ -197,6 +225,11 @@ class ControlView:
         """See port.Suppressed."""
         return self.sets.version
 
+    @property
+    def any_by_id(self) -> bool:
+        """See port.Suppressed."""
+        return self.sets.any_by_id
+
     def _tell(self) -> None:
         self._news.set()
         self._news = asyncio.Event()
@@ -211,7 +244,7 @@ async def read_sets(log: Log, *, states: bool = False) -> ControlSets:
         if not found:
             break
         for record in found:
-            sets.feed(record.value)
+            sets.feed(record.value, record.time_ms)
             at = record.offset + 1
     return sets
 

@@ -65,6 +65,7 @@ CONTROL = [
         control.OptOut(1, "twitch:id:7", "ann", T, "by mail"),
         control.OptIn(1, "twitch:login:bob", "ann", T, ""),
         control.ChannelState(1, "chan0", None, "c", "parked", "why", T, T, [control.Attempt(T, "join", "nothing")] * 3),
+        control.Heartbeat(1, "c", "running", T, T),
         control.Snapshot(1, "twitch:id:1", "chan0", T, 5, "title", "game", T),
     )
 ]
