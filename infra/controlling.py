@@ -41,21 +41,25 @@ async def add_channels(log: Log, names: Sequence[str], note: str = "") -> list[R
 
 
 async def remove_channels(log: Log, names: Sequence[str], note: str = "") -> list[Row]:
-    """The operator wants these no longer. What the discovery wants too is denied to it, else it would go on."""
+    """The operator wants these no longer, by whichever of a channel's logins since renames were followed. What the
+    discovery wants too is denied to it, else it would go on."""
     logins = [control.login(name) for name in names]
     sets, by, at_ms = await read_sets(log), _operator(), _now_ms()
     said: list[control.Record] = []
     rows: list[Row] = []
     for login in logins:
-        wishes = sets.wishes.get(login, {})
+        wishes = sets.wishes_for(login)
         if not wishes:
             rows.append({"channel": login, "wanted": False, "said": "was not wanted"})
             continue
-        said.append(control.Unwanted(control.VERSION, login, "operator", by, at_ms, control.text(note)))
-        if "discovery" in wishes:
-            said.append(control.Ruled(control.VERSION, login, "deny", by, at_ms, control.text(note)))
-        denied = "removed, and denied to the discovery" if "discovery" in wishes else "removed"
-        rows.append({"channel": login, "wanted": False, "said": denied})
+        same = {login, *wishes, *(sets.renames.bearer(one) for each in wishes.values() for one in each.values())}
+        said += [control.Unwanted(control.VERSION, one, "operator", by, at_ms, control.text(note)) for one in wishes]
+        discovered = any("discovery" in each for each in wishes.values())
+        if discovered:
+            said += [control.Ruled(control.VERSION, one, "deny", by, at_ms, control.text(note)) for one in sorted(same)]
+        also = f"; {', '.join(sorted(same - {login}))} is the same channel" if len(same) > 1 else ""
+        denied = "removed, and denied to the discovery" if discovered else "removed"
+        rows.append({"channel": login, "wanted": False, "said": denied + also})
     await say(log, *said)
     return rows
 
@@ -66,13 +70,15 @@ async def rule_channels(log: Log, names: Sequence[str], ruling: control.Ruling, 
     by, at_ms = _operator(), _now_ms()
     await say(log, *(control.Ruled(control.VERSION, one, ruling, by, at_ms, control.text(note)) for one in logins))
     said = {"allow": "allowed", "deny": "denied", "none": "no word on it"}[ruling]
-    sets = await read_sets(log)
-    return [{"channel": login, "wanted": sets.wants(login), "said": said} for login in logins]
+    wanted = (await read_sets(log)).wanted()
+    return [{"channel": login, "wanted": login in wanted, "said": said} for login in logins]
 
 
 async def list_channels(log: Log) -> list[Row]:
-    """Every channel that is wanted or ruled on, with its newest reported state."""
+    """Every channel that is wanted or ruled on, with its newest reported state: that of its new login where the wish
+    followed a rename."""
     sets = await read_sets(log, states=True)
+    wanted = sets.wanted()
     newest: dict[str, control.ChannelState] = {}
     for state in sets.states.values():
         if state.login not in newest or newest[state.login].at_ms < state.at_ms:
@@ -80,19 +86,22 @@ async def list_channels(log: Log) -> list[Row]:
     rows: list[Row] = []
     now_ms = _now_ms()
     for login in sorted(sets.wishes.keys() | sets.rulings.keys()):
-        wishes, at_newest = sets.wishes.get(login, {}), newest.get(login)
+        wishes, renamed = sets.wishes.get(login, {}), sets.renames.away_from(login)
+        at_newest = newest.get(sets.renames.bearer_of(login))
+        followed = f"renamed to {renamed.to} on {_utc(renamed.at_ms)}, followed" if renamed else ""
         standing = _standing(sets, at_newest, now_ms)[0] if at_newest else ""
         first = min((wish.at_ms for wish in wishes.values()), default=None)
         rows.append(
             {
                 "channel": login,
-                "wanted": sets.wants(login),
+                "wanted": sets.renames.bearer_of(login) in wanted,
                 "by": ", ".join(sorted(wishes)),
                 "since": _utc(first),
                 "ruling": sets.rulings[login].ruling if login in sets.rulings else "",
                 "state": standing,
                 "collector": at_newest.collector if at_newest else "",
-                "note": "; ".join(wish.note for wish in wishes.values() if wish.note),
+                "renamed_to": renamed.to if renamed else "",
+                "note": "; ".join(filter(None, (followed, *(wish.note for wish in wishes.values())))),
             }
         )
     return rows
@@ -102,13 +111,18 @@ async def why(log: Log, name: str) -> Row:
     """Everything known of one channel: who wants it, and at each collector its state, reason and what was tried."""
     login = control.login(name)
     sets = await read_sets(log, states=True)
-    ruled, now_ms = sets.rulings.get(login), _now_ms()
+    ruled, renamed = sets.rulings.get(login), sets.renames.away_from(login)
+    now_ms = _now_ms()
     return {
         "channel": login,
-        "wanted": sets.wants(login),
+        "wanted": login in sets.wanted(),
+        "renamed": {"to": renamed.to, "at": _utc(renamed.at_ms), "room_id": renamed.room_id, "by": renamed.by}
+        if renamed
+        else None,
         "wishes": [
-            {"origin": origin, "by": wish.by, "at": _utc(wish.at_ms), "note": wish.note}
-            for origin, wish in sorted(sets.wishes.get(login, {}).items())
+            {"login": named, "origin": origin, "by": wish.by, "at": _utc(wish.at_ms), "note": wish.note}
+            for named, wishes in sorted(sets.wishes_for(login).items())
+            for origin, wish in sorted(wishes.items())
         ],
         "ruling": {"ruling": ruled.ruling, "by": ruled.by, "at": _utc(ruled.at_ms), "note": ruled.note}
         if ruled

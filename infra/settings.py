@@ -60,6 +60,9 @@ class Settings:
     chat_ca_file: Path | None = _setting(
         None, "PEM of the only authority to trust for it; none: the system's", rules.path
     )
+    chat_membership: Literal["off", "on"] = _setting(
+        "off", "whether the server is asked to say who comes and goes; counted only", rules.one_of("off", "on")
+    )
     batch_envelopes: int = _setting(200, "most envelopes in one transaction or poll", rules.whole(1, 10_000))
     batch_wait_ms: int = _setting(50, "longest wait for a batch to fill", rules.whole(0, 60_000))
     batch_bytes: int = _setting(4 * 1024 * 1024, "most bytes in one batch", rules.whole(65_536, 64 * 1024 * 1024))

@@ -68,6 +68,17 @@ class Ruled(msgspec.Struct, array_like=True, frozen=True, tag="ruled"):
     note: str
 
 
+class Renamed(msgspec.Struct, array_like=True, frozen=True, tag="renamed"):
+    """The channel of that room id bore `login` and bears `to` now: an older wish for `login` stands for `to`."""
+
+    v: int
+    login: str
+    to: str
+    room_id: str
+    by: str
+    at_ms: int
+
+
 class OptOut(msgspec.Struct, array_like=True, frozen=True, tag="optout"):
     """Drop this viewer's events before the log. viewer: an identity; `twitch:login:` stands for whoever bears it."""
 
@@ -134,7 +145,7 @@ class Snapshot(msgspec.Struct, array_like=True, frozen=True, tag="snapshot"):
     started_at_ms: int | None
 
 
-Record = Wanted | Unwanted | Ruled | OptOut | OptIn | ChannelState | Heartbeat | Snapshot
+Record = Wanted | Unwanted | Ruled | Renamed | OptOut | OptIn | ChannelState | Heartbeat | Snapshot
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[Record] = msgspec.msgpack.Decoder(Record)
@@ -147,6 +158,8 @@ def key(record: Record) -> bytes:
             return f"wanted|{record.origin}|{record.login}".encode()
         case Ruled():
             return f"ruled|{record.login}".encode()
+        case Renamed():
+            return f"renamed|{record.login}".encode()
         case OptOut() | OptIn():
             return f"suppressed|{record.viewer}".encode()
         case ChannelState():
@@ -202,6 +215,13 @@ def _check(record: Record) -> None:
                 _check_form(_ROOM_ID, "room id", record.room_id)
         case Unwanted() | Ruled():
             _check_form(_LOGIN, "login", record.login)
+        case Renamed():
+            _check_form(_LOGIN, "login", record.login)
+            _check_form(_LOGIN, "login", record.to)
+            _check_form(_ROOM_ID, "room id", record.room_id)
+            _check_text(record.by, at_most=MAX_NAME_CHARS)
+            if record.login == record.to:
+                raise SchemaError(f"control record: {record.login} renamed to itself is no rename")
         case OptOut() | OptIn():
             identities.check(record.viewer)
             _check_text(record.viewer, at_most=identities.MAX_IDENTITY_BYTES)

@@ -92,8 +92,11 @@ def why(settings: Settings, name: str, as_json: bool) -> None:
         print_json(facts)
         return
     click.echo(f"{facts['channel']}: {'wanted' if facts['wanted'] else 'not wanted'}")
+    if renamed := facts["renamed"]:
+        _say(f"  renamed to {renamed['to']} on {renamed['at']}, followed by room {renamed['room_id']}", "")
     for wish in facts["wishes"]:
-        _say(f"  wanted by {wish['origin']} ({wish['by']}) since {wish['at']}", wish["note"])
+        named = "" if wish["login"] == facts["channel"] else f"as {wish['login']} "
+        _say(f"  wanted {named}by {wish['origin']} ({wish['by']}) since {wish['at']}", wish["note"])
     if facts["ruling"]:
         ruled = facts["ruling"]
         _say(f"  {ruled['ruling']} to the discovery, said by {ruled['by']} at {ruled['at']}", ruled["note"])

@@ -13,6 +13,7 @@ from typing import Final
 from schemas import control as records
 from schemas.errors import SchemaError, TwzrdError
 from schemas.identity import LOGIN_PREFIX
+from streams.collect.live.renames import Renames
 from streams.log.port import CONTROL, Append, Log, LogError
 
 logger: Final = logging.getLogger(__name__)
@@ -42,6 +43,8 @@ class ControlCounters:
     """Records passed over because they are damaged or of a newer program."""
     over_bound_total: int = 0
     """Records passed over at MAX_CHANNELS or MAX_STATES."""
+    forgotten_total: int = 0
+    """Room ids and renames said longest ago, forgotten at MAX_CHANNELS of each."""
     log_lost_total: int = 0
 
 
@@ -59,6 +62,10 @@ class ControlSets:
         """(login, collector) -> its last report."""
         self.heartbeats: dict[str, tuple[records.Heartbeat, int]] = {}
         """Collector -> its last, and when the log took that in (ms UTC)."""
+        self.room_ids: dict[str, str] = {}
+        """login -> the room id by which some collector, or the discovery, knew it last, unless that was renamed since;
+        outlives every process."""
+        self.renames = Renames()
         self.version = 0
         """Rises with every change of `suppressed`."""
         self._by_id = 0
@@ -78,9 +85,12 @@ class ControlSets:
             case records.Wanted():
                 if self._room(record.login in self.wishes, len(self.wishes), MAX_CHANNELS):
                     self.wishes.setdefault(record.login, {})[record.origin] = record
+                    self.renames.wished(record)
+                self._reported(record.login, record.room_id)
             case records.Unwanted():
                 wishes = self.wishes.get(record.login, {})
                 wishes.pop(record.origin, None)
+                self.renames.unwished(record)
                 if not wishes:
                     self.wishes.pop(record.login, None)
             case records.Ruled():
@@ -88,6 +98,13 @@ class ControlSets:
                     self.rulings.pop(record.login, None)
                 elif self._room(record.login in self.rulings, len(self.rulings), MAX_CHANNELS):
                     self.rulings[record.login] = record
+            case records.Renamed():
+                self.renames.take(record)
+                if len(self.renames.said) > MAX_CHANNELS:
+                    self.renames.forget_oldest()
+                    self.counters.forgotten_total += 1
+                self.room_ids.pop(record.login, None)
+                self._knows(record.to, record.room_id)
             case records.OptOut():
                 if record.viewer not in self.suppressed and len(self.suppressed) >= MAX_SUPPRESSED:
                     raise ControlError(
@@ -102,6 +119,7 @@ class ControlSets:
                     self._by_id -= not record.viewer.startswith(LOGIN_PREFIX)
                     self.version += 1
             case records.ChannelState():
+                self._reported(record.login, record.room_id)
                 where = record.login, record.collector
                 if self._keep_states and self._room(where in self.states, len(self.states), MAX_STATES):
                     self.states[where] = record
@@ -113,13 +131,25 @@ class ControlSets:
                 pass  # for the read models
 
     def wanted(self) -> frozenset[str]:
-        """Logins that some origin wants; the discovery's wishes only where no operator denies them."""
-        return frozenset(login for login in self.wishes if self.wants(login))
+        """Logins that some origin wants, under the names they bear now; the discovery's wishes only where no operator
+        denies them."""
+        found = set()
+        for login, wishes in self.wishes.items():
+            for origin, wish in wishes.items():
+                now = self.renames.bearer(wish)
+                if origin == "operator" or not (self.denies(login) or self.denies(now)):
+                    found.add(now)
+        return frozenset(found)
 
-    def wants(self, login: str) -> bool:
-        """Whether that channel is to be collected."""
-        wishes = self.wishes.get(login, {})
-        return "operator" in wishes or ("discovery" in wishes and not self.denies(login))
+    def wishes_for(self, name: str) -> dict[str, dict[records.Origin, records.Wanted]]:
+        """Wishes that name the login, and those that stand for it since a rename, by the login that they name."""
+        found: dict[str, dict[records.Origin, records.Wanted]] = {}
+        for login, wishes in self.wishes.items():
+            if login == name:
+                found[login] = wishes
+            elif followed := {origin: one for origin, one in wishes.items() if self.renames.bearer(one) == name}:
+                found[login] = followed
+        return found
 
     def denies(self, login: str) -> bool:
         """Whether the discovery must leave it alone."""
@@ -140,6 +170,19 @@ class ControlSets:
     def any_by_id(self) -> bool:
         """Whether anybody is opted out by Twitch id."""
         return self._by_id > 0
+
+    def _reported(self, login: str, room_id: str | None) -> None:
+        # A late report of a room that is known to have left the login says nothing of who bears that by now.
+        away = self.renames.said.get(login)
+        if room_id is not None and (away is None or away.room_id != room_id):
+            self._knows(login, room_id)
+
+    def _knows(self, login: str, room_id: str) -> None:
+        self.room_ids.pop(login, None)
+        self.room_ids[login] = room_id
+        if len(self.room_ids) > MAX_CHANNELS:
+            del self.room_ids[next(iter(self.room_ids))]
+            self.counters.forgotten_total += 1
 
     def _room(self, known: bool, held: int, bound: int) -> bool:
         if known or held < bound:
@@ -229,6 +272,11 @@ class ControlView:
     def any_by_id(self) -> bool:
         """See port.Suppressed."""
         return self.sets.any_by_id
+
+    @property
+    def news(self) -> asyncio.Event:
+        """Set when anything more is said; each time another event, so take it before looking."""
+        return self._news
 
     def _tell(self) -> None:
         self._news.set()

@@ -38,6 +38,7 @@ def test_every_setting_is_read_from_its_variable() -> None:
         "TWZRD_API_PORT": "0",
         "TWZRD_CHAT_SERVER": "localhost:6697",
         "TWZRD_CHAT_CA_FILE": "/etc/ca.pem",
+        "TWZRD_CHAT_MEMBERSHIP": "on",
         "TWZRD_BATCH_ENVELOPES": "1000",
         "TWZRD_BATCH_WAIT_MS": "5",
         "TWZRD_BATCH_BYTES": "1000000",

@@ -26,7 +26,8 @@ EXAMPLES: dict[str, Any] = {
 }
 PEPPER = b"\x11" * 32
 CONTROL = [
-    f"control_{kind}" for kind in ("wanted", "unwanted", "ruled", "optout", "optin", "state", "heartbeat", "snapshot")
+    f"control_{kind}"
+    for kind in ("wanted", "unwanted", "ruled", "renamed", "optout", "optin", "state", "heartbeat", "snapshot")
 ]
 
 

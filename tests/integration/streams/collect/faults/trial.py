@@ -27,9 +27,9 @@ from tests.integration.matrix.servers import postmaster
 START_MS: Final = 1_767_225_600_000
 JOINS: Final = 18
 JOIN_WINDOW_S: Final = 1.25
-"""Of the pacing: a tenth of Twitch's, as the local server's limit is ten times Twitch's; twice that, since a killed
-collector's JOINs count, too, and its successor does not know of them."""
-JOIN_LIMIT: Final = 2 * 10 * 20
+"""Of the pacing: a tenth of Twitch's, as the local server's limit is ten times Twitch's. A killed collector's JOINs
+count, too, and its successor knows of them."""
+JOIN_LIMIT: Final = 10 * 20
 GRACE_S: Final = 20.0
 EDGES_S: Final = 5.0
 """Of the beginning and the end: what every claim keeps off them, and a channel without chat waits for a PONG."""
