@@ -77,6 +77,10 @@ class Request:
                 return value
         return None
 
+    def every_header(self, name: bytes) -> list[bytes]:
+        """The headers of that lowercase name, in their order."""
+        return [value for found, value in self._headers if found == name]
+
     async def body(self) -> bytes:
         """The whole body. Raises ApiError 413 over the bound, 408 where it does not come in time, 400 where the client
         left in the middle."""
