@@ -102,6 +102,11 @@ class Request:
                 408, "body_too_slow", f"the body did not come within {self._bounds.body_s:.0f} s", "send it at once"
             ) from None
 
+    @property
+    def query_string(self) -> bytes:
+        """The query as it came, for those who must take fields of others."""
+        return self._query
+
     async def json(self, form: type[T]) -> T:
         """The body decoded strictly into a msgspec form. Raises ApiError 415 for another content type (a form that a
         foreign page may send without asking is never JSON), 400 naming the field that is off."""

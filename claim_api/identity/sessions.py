@@ -61,7 +61,8 @@ class Sessions:
         clock_s: Callable[[], float] = monotonic,
     ) -> None:
         self._database, self._key, self._counters = database, key, counters
-        self._life_s, self._clock_s = life_s, clock_s
+        self.life_s: Final = life_s
+        self._clock_s = clock_s
         self.cookie: Final = cookie("twzrd-session", public_url)
         self.origin: Final = origin_of(public_url)
         self._cache: OrderedDict[bytes, tuple[Viewer, float]] = OrderedDict()
@@ -106,7 +107,7 @@ class Sessions:
         connection: inside a transaction. token: Twitch's access token, kept sealed."""
         secret = secrets.token_bytes(SECRET_BYTES)
         session_hash = hash_of(secret)
-        expires_at = datetime.now(UTC) + timedelta(seconds=self._life_s)
+        expires_at = datetime.now(UTC) + timedelta(seconds=self.life_s)
         await connection.execute(sql("put_user"), viewer_key, login, display_name)
         sealed = None if token is None else self._key.sealed(session_hash, token)
         await connection.execute(sql("begin_session"), session_hash, viewer_key, expires_at, sealed)
@@ -115,10 +116,15 @@ class Sessions:
         return viewer, self._key.sign(self.cookie.name, secret)
 
     async def revoke(self, connection: Any, viewer: Viewer, because: str) -> None:
-        """Ends that session with the transaction of `connection`."""
-        self._forget(viewer.viewer_key)
-        if await connection.fetchval(sql("revoke_session"), viewer.session_hash, because) is not None:
-            await audit(connection, viewer.identity, "end session", viewer.identity, because=because)
+        """Ends that session with the transaction of `connection`. because: a word of ours."""
+        await self.revoke_hash(connection, viewer.session_hash, viewer.viewer_key, because)
+
+    async def revoke_hash(self, connection: Any, session_hash: bytes, viewer_key: int, because: str) -> None:
+        """The same of a session known by its hash only."""
+        self._forget(viewer_key)
+        if await connection.fetchval(sql("revoke_session"), session_hash, because) is not None:
+            identity = f"twitch:id:{viewer_key}"
+            await audit(connection, identity, "end session", identity, because=because)
             self._counters.counts["sessions_ended", because] += 1
 
     async def revoke_all(self, connection: Any, viewer_key: int, because: str) -> int:
