@@ -18,8 +18,8 @@ from claim_api.request import Request
 from claim_api.routing import Route
 from claim_api.web_database import WebDatabase
 
-SayOptOut = Callable[[str, str], Awaitable[None]]
-"""Takes identity and login; when it returns, the opt-out is on the control stream."""
+SayOptOut = Callable[[str], Awaitable[None]]
+"""Takes the viewer's identity; when it returns, the opt-out is on the control stream."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,7 @@ class Me:
         """POST /v1/opt-out: 202 when it is on the control stream; running collectors know it within seconds."""
         viewer = await self._sessions.viewer_for_change(request)
         self._limits.take("change", viewer.session_hash.hex())
-        await self._say_opt_out(viewer.identity, viewer.login)
+        await self._say_opt_out(viewer.identity)
         async with self._database.transaction() as connection:
             await audit(connection, viewer.identity, "opt out", viewer.identity)
             await self._sessions.revoke_all(connection, viewer.viewer_key, "opted out")

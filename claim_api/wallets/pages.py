@@ -47,7 +47,7 @@ class BindForm(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Wallets:
-    """public_url: our address as browsers see it; chain: the cluster, as wallets name it. now: the time, UTC."""
+    """chain: the cluster, as wallets name it. now: the time, UTC."""
 
     def __init__(
         self,
@@ -55,7 +55,6 @@ class Wallets:
         sessions: Sessions,
         limits: Limits,
         counters: PartCounters,
-        public_url: str,
         chain: str,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
@@ -81,8 +80,7 @@ class Wallets:
         """POST /v1/wallet/challenge: what this viewer's wallet must sign within ten minutes."""
         viewer = await self._changing(request)
         form = await request.json(ChallengeForm)
-        self._key_of(form.wallet)
-        self._limits.take("wallet", form.wallet)
+        self._check_wallet(form.wallet)
         said = self._asked(viewer, form.wallet)
         message = siws.build(said)
         await self._database.execute(
@@ -109,15 +107,18 @@ class Wallets:
         viewer = await self._changing(request)
         form = await request.json(BindForm)
         message, signature = _bytes("signed_message", form.signed_message), _bytes("signature", form.signature)
+        if not siws.is_nonce(form.nonce):
+            raise malformed("nonce", form.nonce, "give the one of the challenge")
         row = await self._database.fetchrow(sql("challenge"), form.nonce, viewer.session_hash, viewer.viewer_key)
         if row is None:
             raise self._refused(siws.SiwsError("nonce", "it is not an open one of this session; ask for a challenge"))
         wallet: str = row["wallet"]
-        self._limits.take("wallet", wallet)
         try:
             self._check(viewer, row["message"], message, signature, form)
         except siws.SiwsError as error:
             raise self._refused(error) from None
+        # Only now: else anybody could use up what another's wallet may ask.
+        self._limits.take("wallet", wallet)
         async with self._database.transaction() as connection:
             if await connection.fetchval(sql("use_challenge"), form.nonce, viewer.session_hash) is None:
                 raise self._refused(siws.SiwsError("nonce", "it was used meanwhile; ask for a challenge"))
@@ -183,9 +184,9 @@ class Wallets:
         # What the signer process will ask of the row again.
         siws.verify_binding(message, signature, wanted.address, viewer.identity, self._domain, self._chain)
 
-    def _key_of(self, wallet: str) -> bytes:
+    def _check_wallet(self, wallet: str) -> None:
         try:
-            return siws.key_of(wallet)
+            siws.key_of(wallet)
         except siws.SiwsError as error:
             raise self._refused(error) from None
 

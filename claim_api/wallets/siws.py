@@ -81,7 +81,7 @@ def parse(text: bytes) -> SignIn:
     if lines[11] != "Resources:" or not lines[12].startswith("- "):
         raise SiwsError("resources", "they are not the Twitch account alone")
     uri, version, chain_id, nonce, issued_at, expiration_time = values
-    if _NONCE.fullmatch(nonce) is None:
+    if not is_nonce(nonce):
         raise SiwsError("nonce", "it is not of our form")
     said = SignIn(
         domain=lines[0].removesuffix(_HEADLINE),
@@ -147,6 +147,11 @@ def verify_binding(message: bytes, signature: bytes, wallet: str, identity: str,
     uri = said.uri if said.uri in (f"https://{domain}", f"http://{domain}") else f"https://{domain}"
     wanted = replace(said, uri=uri, chain_id=chain, identity=identity, statement=STATEMENT, version=VERSION)
     check(said, wanted)
+
+
+def is_nonce(text: str) -> bool:
+    """Whether it has the form of ours."""
+    return _NONCE.fullmatch(text) is not None
 
 
 def key_of(wallet: str) -> bytes:
