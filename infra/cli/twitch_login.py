@@ -31,9 +31,7 @@ def twitch_login(
         state.client_id, state.client_secret = settings.twitch_client_id, settings.twitch_client_secret.reveal()
     for user in users:
         user_id, colon, login = user.partition(":")
-        if not (
-            colon and user_id.isascii() and user_id.isdigit() and len(user_id) <= 18 and str(int(user_id)) == user_id
-        ):
+        if not colon or re.fullmatch(r"0|[1-9][0-9]{0,17}", user_id) is None:
             raise click.UsageError(f"--user {user!r} is not of the form ID:LOGIN, for example 5:ann")
         try:
             state.add_user(login, user_id)
