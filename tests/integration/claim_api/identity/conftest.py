@@ -12,6 +12,7 @@ import pytest
 from multidict import CIMultiDictProxy
 
 from claim_api.config import ApiConfig
+from claim_api.errors import ApiError
 from claim_api.identity.me import Me, Terms
 from claim_api.identity.session_key import SessionKey
 from claim_api.identity.sessions import Sessions
@@ -113,7 +114,8 @@ class Site:
     sessions: Sessions
     validation: Validation
     counters: PartCounters
-    opted_out: list[str]
+    opted_out: list[str] = field(default_factory=list)
+    log_is_away: bool = False
     _browsers: list[Browser] = field(default_factory=list)
 
     def browser(self) -> Browser:
@@ -174,10 +176,12 @@ def serve(pg_dsn: str, twitch: LocalTwitch) -> Serve:
             timeout_s,
         )
         validation = Validation(database, sessions, key, asks, counters, look_s=3600)
-        said: list[str] = []
+        sites: list[Site] = []
 
         async def opt_out(identity: str) -> None:
-            said.append(identity)
+            if sites[0].log_is_away:
+                raise ApiError(503, "log_away", "the log is away", "try again")
+            sites[0].opted_out.append(identity)
 
         parts: list[Part] = [
             DatabasePart(database),
@@ -187,7 +191,8 @@ def serve(pg_dsn: str, twitch: LocalTwitch) -> Serve:
             Wallets(database, sessions, limits, counters, "localnet"),
         ]
         async with running(config, parts=parts, listening=listening):
-            site = Site(base, pg_dsn, twitch, database, sessions, validation, counters, said)
+            site = Site(base, pg_dsn, twitch, database, sessions, validation, counters)
+            sites.append(site)
             try:
                 yield site
             finally:
