@@ -29,6 +29,7 @@ from claim_api.wallets.pages import Wallets
 from claim_api.web_database import WebDatabase
 from infra import keys, twitch_credentials
 from infra.settings import Settings
+from infra.twitch_login.state import CLIENT_ID, CLIENT_SECRET
 from schemas import control
 from streams.collect.live.control import say
 from streams.log.port import Log, LogError
@@ -128,6 +129,20 @@ def opt_out_to(log: Log) -> SayOptOut:
             ) from error
 
     return opt_out
+
+
+def simulated_twitch(settings: Settings, port: int) -> dict[str, str]:
+    """Makes the session key, and says the settings under which `twzrd twitch-login` stands for Twitch: for a newcomer
+    without an application there. Empty where there are credentials: then Twitch itself is asked."""
+    keys.init_session_key(settings.session_key_path)
+    if _has_credentials(settings):
+        return {}
+    return {
+        "TWZRD_TWITCH_ID_URL": f"http://127.0.0.1:{port}/oauth2",
+        "TWZRD_TWITCH_API_URL": f"http://127.0.0.1:{port}/helix",
+        "TWZRD_TWITCH_CLIENT_ID": CLIENT_ID,
+        "TWZRD_TWITCH_CLIENT_SECRET": CLIENT_SECRET,
+    }
 
 
 def web_dsn(settings: Settings, dsn: str) -> str:

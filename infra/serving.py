@@ -51,7 +51,7 @@ async def run(settings: Settings, host: str, port: int) -> None:
             registry, listening = CollectorRegistry(), listen(config)
             address = base_url(listening)
             parts = claiming.parts_of(settings, dsn, address, claiming.opt_out_to(log), registry)
-            _log.info("the API listens", extra={"at": address, "claims": bool(parts)})
+            _log.info("the API listens", extra={"fields": {"address": address, "claims": bool(parts)}})
             await serve(
                 config,
                 stop,

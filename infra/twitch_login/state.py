@@ -11,6 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
+CLIENT_ID: Final = "twzrdlocal"
+CLIENT_SECRET: Final = "twzrdlocalsecret"
+"""No secret at all: whoever reaches the local Twitch is on this machine."""
 CODE_LIFE_S: Final = 120.0
 TOKEN_LIFE_S: Final = 14_400.0
 MAX_USERS: Final = 10_000
@@ -55,8 +58,8 @@ class TokenPair:
 class LoginState:
     """Everything; faults are taken one for each request of their endpoint. now_s: the clock."""
 
-    client_id: str = "twzrdlocal"
-    client_secret: str = field(default="twzrdlocalsecret", repr=False)
+    client_id: str = CLIENT_ID
+    client_secret: str = field(default=CLIENT_SECRET, repr=False)
     redirect_uris: set[str] = field(default_factory=set)
     """Those registered; none: every address of this machine."""
     users: dict[str, LocalUser] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""Binding a wallet over HTTP: challenge, signature, binding, waiting time; and what is refused, with the field named."""
+"""Binding a wallet over HTTP: challenge, signature, binding, waiting time; and what is refused, by field."""
 
 import asyncio
 from base64 import b64encode
