@@ -1,6 +1,7 @@
 """The hour: tokens validated while their sessions live, renewed when they expire, sessions ended when taken back."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -123,12 +124,25 @@ async def test_a_token_that_was_made_for_somebody_else_ends_the_session(site: Si
     assert (await browser.get("/v1/me")).status == 401
 
 
+def _together(barrier: asyncio.Barrier, renew: Any) -> Any:
+    """Both processes have been told that the token is over before either renews it."""
+
+    async def wait_then_renew(*args: Any) -> Any:
+        await barrier.wait()
+        return await renew(*args)
+
+    return wait_then_renew
+
+
 async def test_two_processes_renew_a_token_once(serve: Serve) -> None:
     async with serve() as here, serve() as there:
         browser = here.browser()
         await browser.sign_in("ann")
         here.twitch.state.expire_tokens()
         await later(here, 2)
+        both_refused = asyncio.Barrier(2)
+        for site in (here, there):
+            site.validation._renew = _together(both_refused, site.validation._renew)  # type: ignore[method-assign]
         await asyncio.gather(here.validation.round(), there.validation.round())
         outcomes = here.counters.counts + there.counters.counts
         assert outcomes["validations", "renewed"] == 1 and outcomes["validations", "revoked"] == 0
