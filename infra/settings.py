@@ -89,6 +89,9 @@ class Settings:
     history_url: str = _setting("", "a recent-messages service to fill gaps from; empty: none", rules.history_url)
     history_per_minute: int = _setting(60, "most requests to that service in a minute", rules.whole(1, 6_000))
     public_url: str = _setting("", "the API's address as browsers see it; empty: where it listens", rules.public_url)
+    trusted_proxies: str = _setting(
+        "", "proxies before the API whose X-Forwarded-For is believed; empty: none", rules.networks
+    )
     web_database_url: str = _setting(
         "", "the database as role twzrd_web; empty: made from the other", rules.database_url
     )
