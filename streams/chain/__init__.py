@@ -1,0 +1,1 @@
+"""The chain's side: Solana, reached through a pool of RPC nodes."""
