@@ -4,16 +4,19 @@ In: requests as bytes. Out: answers as bytes, or a Fault; what each says of the 
 """
 
 import math
+import re
 from collections import Counter
 from collections.abc import Callable
 from typing import Final
 
 import aiohttp
+import msgspec
 from yarl import URL
 
 from streams.chain.rpc.breaker import Breaker, State
 from streams.chain.rpc.bucket import TokenBucket
 from streams.chain.rpc.config import EndpointConfig, PoolBounds
+from streams.chain.rpc.errors import RpcError
 from streams.chain.rpc.faults import LOST, OK, Fault
 from streams.chain.rpc.latency import Latency
 from streams.chain.rpc.transport import post
@@ -21,7 +24,9 @@ from streams.chain.rpc.transport import post
 FIRST_REST_S: Final = 1.0
 REDACTED: Final = b"[redacted]"
 SECRET_CHARACTERS: Final = 12
-"""Shorter parts of an address are words like `v1`, which may stand in an answer by right."""
+"""Shorter parts of an address are words like `mainnet`, which may stand in a result by right."""
+TOLD_CHARACTERS: Final = 6
+"""The same in the text of an error, where a word too many does no harm."""
 
 
 class Endpoint:
@@ -32,7 +37,9 @@ class Endpoint:
     ) -> None:
         self.name = name
         self._url, self._bounds = url, bounds
-        self._secrets = _secrets_of(url)
+        self._secrets = [part.encode() for part in _parts(url) if len(part) >= SECRET_CHARACTERS]
+        told = sorted({*_parts(url), *_provider_of(url)}, key=len, reverse=True)
+        self._told = re.compile("|".join(re.escape(one) for one in told), re.IGNORECASE)
         self.breaker = Breaker(
             chance, failures=bounds.breaker_failures, first_s=bounds.breaker_first_s, last_s=bounds.breaker_last_s
         )
@@ -96,6 +103,13 @@ class Endpoint:
                 body = body.replace(secret, REDACTED)
         return status, body
 
+    def cleaned(self, error: RpcError) -> RpcError:
+        """The node's error without what names its provider, which gateways like to put there."""
+        data = error.data
+        if data is not None:
+            data = msgspec.json.decode(self._told.sub("[node]", msgspec.json.encode(data).decode()))
+        return RpcError(error.code, self._told.sub("[node]", error.message), data)
+
     def rest(self, asked_s: float, now_s: float) -> None:
         """Left alone for as long as it asked; where it did not say, longer each time."""
         if asked_s <= 0:
@@ -146,8 +160,25 @@ class Ticket:
         return True
 
 
-def _secrets_of(url: URL) -> list[bytes]:
-    """Parts of the address that may be keys: they are taken out of every answer, longest first."""
-    parts = [url.user, url.password, *url.path.split("/"), *url.query.values(), *url.query, url.fragment]
-    found = {part.encode() for part in parts if part and len(part) >= SECRET_CHARACTERS}
-    return sorted(found, key=len, reverse=True)
+def _parts(url: URL) -> list[str]:
+    """Parts of the address that may be keys, longest first."""
+    parts = [
+        url.user,
+        url.password,
+        *url.path.split("/"),
+        *url.raw_path.split("/"),
+        *url.query.values(),
+        *url.query,
+        url.fragment,
+    ]
+    return sorted({part for part in parts if part and len(part) >= TOLD_CHARACTERS}, key=len, reverse=True)
+
+
+def _provider_of(url: URL) -> list[str]:
+    """What names the provider: the host, its domain, and the domain's own word."""
+    host = url.host or ""
+    labels = host.split(".")
+    if len(labels) < 2 or labels[-1].isdigit():
+        return [host]
+    named = [".".join(labels[-2:]), labels[-2]]
+    return [host, *(one for one in named if len(one) >= TOLD_CHARACTERS and one != "solana")]

@@ -16,7 +16,7 @@ from streams.chain.rpc import wire
 from streams.chain.rpc.endpoint import Endpoint
 from streams.chain.rpc.errors import RpcError
 from streams.chain.rpc.faults import Elsewhere, Fault
-from streams.chain.rpc.race import Asking, Question
+from streams.chain.rpc.race import Answered, Asking, Question
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class Look:
 async def send(
     asking: Asking, endpoints: Sequence[Endpoint], ids: Iterator[int], transaction: bytes, timeout_s: float
 ) -> list[NodeOutcome]:
-    """See RpcPool.send_everywhere. A node that is behind is sent to as well: it forwards to the leaders all the same."""
+    """See RpcPool.send_everywhere. A node that is behind gets it as well: it forwards to the leaders too."""
     config = {"encoding": "base64", "skipPreflight": True, "maxRetries": 0}
     params = [base64.b64encode(transaction).decode(), config]
     outcomes = await asyncio.gather(
@@ -102,7 +102,7 @@ async def _ask(
     question = Question(
         method=method,
         payload=wire.encode(wire.request(call_id, method, params)),
-        read=lambda body: wire.result_of(body, call_id),
+        read=lambda body, cleaned: wire.result_of(body, call_id, cleaned),
         answer_bytes=asking.bounds.answer_bytes,
     )
     clock = asyncio.get_running_loop().time
@@ -120,6 +120,11 @@ async def _ask(
     if not done or task.cancelled():
         return f"no answer within {timeout_s:g} s"
     outcome = task.result()
-    if isinstance(outcome, Elsewhere):
-        return outcome.error
-    return outcome.meaning if isinstance(outcome, Fault) else outcome
+    match outcome:
+        case Answered(value):
+            return value
+        case Elsewhere():
+            return outcome.error
+        case Fault():
+            return outcome.meaning
+    return outcome

@@ -1,5 +1,5 @@
-"""The watch over the nodes: each is asked for its slot every few seconds, so that a node that is behind, slow or gone is
-known before a call finds out, and one that is back is used again.
+"""The watch over the nodes: each is asked for its slot every few seconds, so that a node that is behind, slow or gone
+is known before a call finds out, and one that is back is used again.
 
 In: answers to getSlot. Out: slot and lag of each endpoint; latency and breaker learn as from any request.
 """
@@ -15,7 +15,7 @@ from streams.chain.rpc import wire
 from streams.chain.rpc.endpoint import Endpoint
 from streams.chain.rpc.errors import RpcError
 from streams.chain.rpc.faults import MALFORMED, Elsewhere, Fault
-from streams.chain.rpc.race import Asking, Question
+from streams.chain.rpc.race import Answered, Asking, Question
 
 logger: Final = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ class HealthLoop:
         question = Question(
             method=METHOD,
             payload=wire.encode(wire.request(call_id, METHOD, PARAMS)),
-            read=lambda body: _slot(body, call_id),
+            read=lambda body, cleaned: _slot(body, call_id, cleaned),
             answer_bytes=ANSWER_BYTES,
         )
         task = self._asking.start(endpoint, question, self._asking.bounds.probe_s)
@@ -69,8 +69,8 @@ class HealthLoop:
         finally:
             task.cancel()
         outcome = None if task.cancelled() else task.result()
-        if isinstance(outcome, int):
-            endpoint.slot, endpoint.slot_at_s = outcome, _now_s()
+        if isinstance(outcome, Answered):
+            endpoint.slot, endpoint.slot_at_s = outcome.value, _now_s()
 
     def _compare(self) -> None:
         since_s = _now_s() - FRESH_ROUNDS * self._asking.bounds.probe_every_s
@@ -80,10 +80,10 @@ class HealthLoop:
             one.lag_slots = best - one.slot if one in fresh and one.slot is not None else None
 
 
-def _slot(body: bytes, call_id: int) -> int:
+def _slot(body: bytes, call_id: int, cleaned: wire.Cleaned) -> int:
     """The slot. Every error is the node's fault here: there is no caller who could have asked amiss."""
     try:
-        slot = msgspec.json.decode(wire.result_of(body, call_id))
+        slot = msgspec.json.decode(wire.result_of(body, call_id, cleaned))
     except RpcError as error:
         raise Fault(MALFORMED, detail=str(error.code)) from None
     except Elsewhere as fault:

@@ -118,7 +118,7 @@ class RpcPool:
         question = Question(
             method=method,
             payload=wire.encode(wire.request(call_id, method, params)),
-            read=lambda body: wire.result_of(body, call_id),
+            read=lambda body, cleaned: wire.result_of(body, call_id, cleaned),
             answer_bytes=min(answer_bytes or self.bounds.answer_bytes, self.bounds.answer_bytes),
             least_slot=min_context_slot or 0,
         )
@@ -138,7 +138,7 @@ class RpcPool:
         question = Question(
             method=f"batch of {len(calls)}",
             payload=wire.encode(requests),
-            read=lambda body: wire.results_of(body, ids),
+            read=lambda body, cleaned: wire.results_of(body, ids, cleaned),
             answer_bytes=self.bounds.answer_bytes,
             cost=len(calls),
         )

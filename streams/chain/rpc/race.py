@@ -1,4 +1,4 @@
-"""One call through several nodes: who is asked first, when a second one is asked beside it, what is taken as the answer.
+"""One call through several nodes: who is asked first, when a second one is asked beside it, which answer is taken.
 
 In: a question and the nodes. Out: the first good answer, or the error that says most. Attempts that lost are cancelled
 and give back what they held.
@@ -13,6 +13,7 @@ from typing import Any, Final, Generic, TypeVar
 
 import aiohttp
 
+from streams.chain.rpc import wire
 from streams.chain.rpc.bucket import TokenBucket
 from streams.chain.rpc.config import PoolBounds
 from streams.chain.rpc.endpoint import Endpoint, Ticket
@@ -31,10 +32,21 @@ class Question(Generic[T]):
 
     method: str
     payload: bytes
-    read: Callable[[bytes], T]
+    read: Callable[[bytes, wire.Cleaned], T]
     answer_bytes: int
     cost: int = 1
     least_slot: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Answered(Generic[T]):
+    """A node's result."""
+
+    value: T
+
+
+Outcome = Answered[T] | Fault | RpcError
+Attempt = asyncio.Task[Outcome[T]]
 
 
 class Asking:
@@ -49,9 +61,7 @@ class Asking:
         self.tasks: set[asyncio.Task[Any]] = set()
         """Attempts at work, those that were cancelled and have not ended yet included."""
 
-    def start(
-        self, endpoint: Endpoint, question: Question[T], timeout_s: float
-    ) -> "asyncio.Task[T | Fault | RpcError] | None":
+    def start(self, endpoint: Endpoint, question: Question[T], timeout_s: float) -> Attempt[T] | None:
         """An attempt, or None where the node may not be asked now."""
         loop = asyncio.get_running_loop()
         ticket = endpoint.begin(loop.time(), question.cost)
@@ -59,46 +69,44 @@ class Asking:
             return None
         task = loop.create_task(self._attempt(endpoint, ticket, question, timeout_s))
         self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
         # Not in the coroutine: a task cancelled before its first step never enters it.
-        task.add_done_callback(lambda done: (ticket.release(loop.time()), self.tasks.discard(done)))
+        task.add_done_callback(lambda _: ticket.release(loop.time()))
         return task
 
     def may_hedge(self) -> bool:
         """Takes from the budget: so many hedges for each call. The budget's time is the number of calls."""
         return self.hedges.take(self.calls * self.bounds.hedge_share)
 
-    async def _attempt(
-        self, endpoint: Endpoint, ticket: Ticket, question: Question[T], timeout_s: float
-    ) -> "T | Fault | RpcError":
+    async def _attempt(self, endpoint: Endpoint, ticket: Ticket, question: Question[T], timeout_s: float) -> Outcome[T]:
         clock = asyncio.get_running_loop().time
+        fault: Fault
         try:
             async with asyncio.timeout(timeout_s):
                 status, body = await endpoint.post(self.session, question.payload, question.answer_bytes)
-            result = _read(question, status, body)
+            result = _read(question, endpoint, status, body)
         except RpcError as error:
             ticket.answered(clock(), ERROR)
             return error
-        except Fault as fault:
-            ticket.failed(fault, clock())
-            return fault
+        except Fault as found:
+            fault = found
         except TimeoutError:
             fault = Fault(TIMEOUT, detail=f"{timeout_s:g} s")
-            ticket.failed(fault, clock())
-            return fault
         except Exception as error:  # noqa: BLE001 - whatever one node does to us, the call goes to the next
             # The name alone: the text may hold the address.
             logger.error("node %s: %s while %s was asked", endpoint.name, type(error).__name__, question.method)
             self.counters.faults_total += 1
             fault = Fault(INTERNAL)
-            ticket.failed(fault, clock())
-            return fault
-        ticket.answered(clock())
-        return result
+        else:
+            ticket.answered(clock())
+            return Answered(result)
+        ticket.failed(fault, clock())
+        return fault
 
 
-def _read(question: Question[T], status: int, body: bytes) -> T:
+def _read(question: Question[T], endpoint: Endpoint, status: int, body: bytes) -> T:
     try:
-        result = question.read(body)
+        result = question.read(body, endpoint.cleaned)
     except Fault as fault:
         if status != 200 and fault.kind == MALFORMED:
             raise Fault(REFUSED, detail=str(status)) from None
@@ -119,8 +127,8 @@ class Race(Generic[T]):
         self._bounds = asking.bounds
         self._clock = asyncio.get_running_loop().time
         self._deadline_s = self._clock() + timeout_s
-        self._running: dict[asyncio.Task[T | Fault | RpcError], Endpoint] = {}
-        self._hedged: set[asyncio.Task[T | Fault | RpcError]] = set()
+        self._running: dict[Attempt[T], Endpoint] = {}
+        self._hedged: set[Attempt[T]] = set()
         self._tried: set[str] = set()
         self._round = 1
         self._reasons: dict[str, str] = {}
@@ -146,8 +154,8 @@ class Race(Generic[T]):
                 )
                 for task in done:
                     outcome = self._taken(task)
-                    if not isinstance(outcome, Fault):
-                        return outcome
+                    if isinstance(outcome, Answered):
+                        return outcome.value
                 if self._clock() >= self._deadline_s:
                     raise self._late()
                 if self._running and self._clock() >= hedge_at_s:
@@ -157,10 +165,10 @@ class Race(Generic[T]):
             for task in self._running:
                 task.cancel()
 
-    def _taken(self, task: "asyncio.Task[T | Fault | RpcError]") -> "T | Fault":
+    def _taken(self, task: Attempt[T]) -> Answered[T] | Fault:
         endpoint = self._running.pop(task)
         if task.cancelled():  # the pool is being closed
-            outcome: T | Fault | RpcError = Fault(INTERNAL, detail="closed")
+            outcome: Outcome[T] = Fault(INTERNAL, detail="closed")
         else:
             outcome = task.result()
         if isinstance(outcome, RpcError):

@@ -3,7 +3,7 @@
 Codes: jsonrpc.org/specification section 5.1, and agave's rpc-client-api/src/custom_error.rs.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -45,6 +45,10 @@ MIN_CONTEXT_AT: Final[Mapping[str, int]] = {
 """Methods that know minContextSlot, and which of their params holds it."""
 
 
+Cleaned = Callable[[RpcError], RpcError]
+"""Takes out of a node's error what only the pool may know."""
+
+
 class _Error(msgspec.Struct):
     code: int
     message: str
@@ -82,23 +86,25 @@ def with_min_context_slot(method: str, params: Sequence[Any], slot: int) -> list
     return [*params[:at], config | {"minContextSlot": slot}]
 
 
-def result_of(body: bytes, call_id: int) -> bytes:
+def result_of(body: bytes, call_id: int, cleaned: Cleaned) -> bytes:
     """The result as its JSON bytes, which are well-formed. Raises RpcError, Elsewhere, Fault."""
     answer = _decoded(_one, body)
     if isinstance(answer.error, _Error) and answer.id is None:
         # No id could be read, says the node; a gateway before it says so of its own errors.
-        raise _sorted_out(answer.error) if answer.error.code in RATE_CODES else Fault(MALFORMED, detail="no id")
-    return _result(answer, call_id)
+        raise (
+            _sorted_out(answer.error, cleaned) if answer.error.code in RATE_CODES else Fault(MALFORMED, detail="no id")
+        )
+    return _result(answer, call_id, cleaned)
 
 
-def results_of(body: bytes, call_ids: Sequence[int]) -> list[bytes | RpcError]:
+def results_of(body: bytes, call_ids: Sequence[int], cleaned: Cleaned) -> list[bytes | RpcError]:
     """Of a batch, in the order of the ids whatever order they came in. Raises Elsewhere, Fault; RpcError where the
     whole batch was refused."""
     if body.lstrip()[:1] == b"{":
         answer = _decoded(_one, body)
         if answer.error is None:
             raise Fault(MALFORMED, detail="one answer to a batch")
-        raise _sorted_out(answer.error)
+        raise _sorted_out(answer.error, cleaned)
     by_id = {answer.id: answer for answer in _decoded(_many, body)}
     results: list[bytes | RpcError] = []
     elsewhere: Elsewhere | None = None
@@ -107,7 +113,7 @@ def results_of(body: bytes, call_ids: Sequence[int]) -> list[bytes | RpcError]:
         if found is None:
             raise Fault(MALFORMED, detail="an answer is missing")
         try:
-            results.append(_result(found, call_id))
+            results.append(_result(found, call_id, cleaned))
         except RpcError as error:
             results.append(error)
         except Elsewhere as fault:
@@ -118,12 +124,12 @@ def results_of(body: bytes, call_ids: Sequence[int]) -> list[bytes | RpcError]:
     return results
 
 
-def _result(answer: _Answer, call_id: int) -> bytes:
+def _result(answer: _Answer, call_id: int, cleaned: Cleaned) -> bytes:
     # A string of the same digits is another id, and `1` equals True for Python alone.
     if answer.jsonrpc != "2.0" or type(answer.id) is not int or answer.id != call_id:
         raise Fault(MALFORMED, detail="not to this call")
     if answer.error is not None:
-        raise _sorted_out(answer.error)
+        raise _sorted_out(answer.error, cleaned)
     if answer.result is msgspec.UNSET:
         raise Fault(MALFORMED, detail="neither result nor error")
     raw = bytes(answer.result)
@@ -131,8 +137,8 @@ def _result(answer: _Answer, call_id: int) -> bytes:
     return raw
 
 
-def _sorted_out(error: _Error) -> Exception:
-    made = RpcError(error.code, error.message, error.data)
+def _sorted_out(error: _Error, cleaned: Cleaned) -> Exception:
+    made = cleaned(RpcError(error.code, error.message, error.data))
     if error.code in FINAL_CODES:
         return made
     if error.code in RATE_CODES:
