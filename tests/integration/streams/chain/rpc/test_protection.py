@@ -8,7 +8,7 @@ from email.utils import format_datetime
 import pytest
 
 from streams.chain.rpc.config import PoolBounds
-from streams.chain.rpc.errors import NoEndpoint
+from streams.chain.rpc.errors import DeadlineExceeded, NoEndpoint
 from streams.chain.rpc.pool import RpcPool
 from tests.scripted_rpc import PROBE, ScriptedNode, Time, pool_of, settle
 
@@ -107,10 +107,11 @@ async def test_retry_after_as_a_date_and_beyond_reason_is_bounded() -> None:
 async def test_a_429_without_retry_after_rests_the_node_longer_each_time_and_opens_no_breaker() -> None:
     time = Time()
     node = ScriptedNode(always=429)
-    async with pool_of(node, ScriptedNode()) as pool:
+    async with pool_of(node, bounds=ONE_ROUND) as pool:
         rests: list[float] = []
         for _ in range(4):
-            await pool.call(*CALL)
+            with pytest.raises(NoEndpoint):
+                await pool.call(*CALL)
             rests.append(await time.move_until(lambda: pool.report()[0].out is None))
         assert [round(one) for one in rests] == [1, 2, 4, 8]
         assert breaker(pool) == "closed"
@@ -187,11 +188,12 @@ async def test_hedges_are_a_share_of_the_calls() -> None:
     time = Time()
     slow = ScriptedNode(always="hang", name="slow")
     fast = ScriptedNode(name="fast", always="hang")
-    bounds = PoolBounds(hedge_burst=3.0, hedge_share=0.1, timeout_s=1.0)
+    bounds = PoolBounds(hedge_burst=3.0, hedge_share=0.1, hedge_most_s=0.5, timeout_s=1.0)
     async with pool_of(slow, fast, bounds=bounds) as pool:
         for _ in range(30):
             calling = asyncio.create_task(pool.call(*CALL))
             await time.move_until(calling.done)
+            assert isinstance(calling.exception(), DeadlineExceeded)
         assert 3 <= pool.counters.hedges_total <= 6
         assert pool.counters.hedges_withheld_total >= 20
 
@@ -202,6 +204,7 @@ async def test_sending_is_not_hedged() -> None:
     async with pool_of(slow, fast) as pool:
         calling = asyncio.create_task(pool.call("sendTransaction", ["AQID"], timeout_s=3.0))
         await time.move_until(calling.done)
+        assert isinstance(calling.exception(), DeadlineExceeded)
         assert fast.asked == []
 
 
@@ -259,7 +262,7 @@ async def test_the_watch_outlives_a_fault_of_its_own(caplog: pytest.LogCaptureFi
     async with pool_of(node, watch=True) as pool:
         await time.move_until(lambda: pool.report()[0].slot == 1000)
         assert pool._health is not None
-        compare, pool._health._compare = pool._health._compare, lambda: 1 / 0  # type: ignore[method-assign,assignment,return-value]
+        compare, pool._health._compare = pool._health._compare, lambda: 1 / 0  # type: ignore[method-assign,assignment]
         await time.move_until(lambda: pool.counters.faults_total >= 2)
         pool._health._compare = compare  # type: ignore[method-assign]
         node.slot = 1001
