@@ -64,6 +64,8 @@ class ScriptedNode:
     slot: int = 1000
     always: Fault | None = None
     faults: deque[Fault] = field(default_factory=deque)
+    chosen: Callable[[], Fault | None] = lambda: None
+    """Says the fault of a request when neither of the others does."""
     probes_too: bool = True
     """Whether faults hit getSlot as well."""
     retry_after: str | None = None
@@ -103,6 +105,7 @@ class ScriptedNode:
         fault: Fault | None = None
         if self.probes_too or not probe:
             fault = self.faults.popleft() if self.faults else self.always
+            fault = self.chosen() if fault is None else fault
         if fault is not None:
             return await self._fault(request, payload, fault)
         answers = [self._result(one) for one in calls]

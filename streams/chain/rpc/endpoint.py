@@ -3,9 +3,10 @@
 In: requests as bytes. Out: answers as bytes, or a Fault; what each says of the node is kept here.
 """
 
+import asyncio
 import math
 import re
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
 from typing import Final
 
@@ -48,6 +49,8 @@ class Endpoint:
         self.rest_until_s = -math.inf
         self._next_rest_s = FIRST_REST_S
         self.in_flight = 0
+        self.waiters: deque[asyncio.Future[None]] = deque()
+        """Calls that wait for a request to end while the bound of requests at work is reached."""
         self.slot: int | None = None
         self.slot_at_s = -math.inf
         self.lag_slots: int | None = None
@@ -64,6 +67,10 @@ class Endpoint:
     def score(self) -> float:
         """What an answer will take, in seconds, the more so the more it has to do."""
         return self.latency.expected_s() * (1 + self.in_flight)
+
+    def full(self, now_s: float) -> bool:
+        """Well, but with as many requests at work as it may have."""
+        return self.in_flight >= self._bounds.endpoint_in_flight and self.breaker.ready_in_s(now_s) <= 0
 
     def ready_in_s(self, now_s: float, cost: float) -> float:
         """Seconds until its rate allows the request; infinite where it is out for another reason."""
@@ -117,6 +124,14 @@ class Endpoint:
             self._next_rest_s = min(2 * self._next_rest_s, self._bounds.rest_most_s)
         self.rest_until_s = max(self.rest_until_s, now_s + min(asked_s, self._bounds.rest_most_s))
 
+    def wake_one(self) -> None:
+        """Room for one more request."""
+        while self.waiters:
+            waiter = self.waiters.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
+                return
+
     def rested(self) -> None:
         self._next_rest_s = FIRST_REST_S
 
@@ -156,6 +171,7 @@ class Ticket:
             return False
         self._settled = True
         self._endpoint.in_flight -= 1
+        self._endpoint.wake_one()
         self._endpoint.outcomes[outcome] += 1
         return True
 

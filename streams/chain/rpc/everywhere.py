@@ -109,7 +109,7 @@ async def _ask(
     deadline_s = clock() + timeout_s
     while (task := asking.start(endpoint, question, asking.bounds.attempt_s)) is None:
         wait_s = endpoint.ready_in_s(clock(), 1)
-        if clock() + wait_s >= deadline_s:
+        if clock() + wait_s >= deadline_s:  # infinite where it is out
             return endpoint.why_out(clock()) or "not asked"
         asking.counters.waits_for_rate_total += 1
         await asyncio.sleep(wait_s)

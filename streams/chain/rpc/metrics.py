@@ -28,6 +28,7 @@ class PoolCounters:
     hedges_won_total: int = _counter("Hedges that answered first")
     hedges_withheld_total: int = _counter("Hedges not made, as their share of the calls was used up")
     waits_for_rate_total: int = _counter("Times that a call waited for the rate of a node")
+    waits_for_room_total: int = _counter("Times that a call waited, as nodes had their bound of requests at work")
     stale_asked_total: int = _counter("Attempts on a node that is behind, as no other was left")
     faults_total: int = _counter("Faults of the pool itself; should stay 0")
 

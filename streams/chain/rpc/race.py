@@ -24,6 +24,9 @@ from streams.chain.rpc.metrics import PoolCounters
 logger: Final = logging.getLogger(__name__)
 T = TypeVar("T")
 
+BLAMED_S: Final = 1.0
+"""A node that was given less time than this is not blamed for being late."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question(Generic[T]):
@@ -91,7 +94,7 @@ class Asking:
         except Fault as found:
             fault = found
         except TimeoutError:
-            fault = Fault(TIMEOUT, detail=f"{timeout_s:g} s")
+            fault = Fault(TIMEOUT, blames=timeout_s >= BLAMED_S, detail=f"{timeout_s:.1f} s")
         except Exception as error:  # noqa: BLE001 - whatever one node does to us, the call goes to the next
             # The name alone: the text may hold the address.
             logger.error("node %s: %s while %s was asked", endpoint.name, type(error).__name__, question.method)
@@ -189,9 +192,9 @@ class Race(Generic[T]):
         return sorted(found, key=lambda one: (one.stale, one.slot is not None and one.slot < least, one.score()))
 
     def _start_next(self) -> Endpoint | None:
-        for endpoint in self._untried():
-            # Not cut to the caller's deadline: an impatient caller is no fault of the node.
-            task = self._asking.start(endpoint, self._question, self._bounds.attempt_s)
+        untried = self._untried()
+        for endpoint in untried:
+            task = self._asking.start(endpoint, self._question, self._share_s(untried))
             if task is not None:
                 self._tried.add(endpoint.name)
                 self._running[task] = endpoint
@@ -199,6 +202,15 @@ class Race(Generic[T]):
                     self._asking.counters.stale_asked_total += 1
                 return endpoint
         return None
+
+    def _share_s(self, untried: Sequence[Endpoint]) -> float:
+        """How long one node may take: nodes that hang must leave time to the others. The last one has what is left; it
+        is not cut to the deadline, which is its caller's and no fault of the node."""
+        now_s = self._clock()
+        ready = sum(one.ready_in_s(now_s, self._question.cost) <= 0 for one in untried)
+        if ready <= 1:
+            return self._bounds.attempt_s
+        return min(self._bounds.attempt_s, max(0.0, self._deadline_s - now_s) / ready)
 
     def _start_hedge(self) -> None:
         ready = [one for one in self._untried() if not one.stale and one.why_out(self._clock()) is None]
@@ -221,6 +233,9 @@ class Race(Generic[T]):
     async def _nobody_left(self) -> bool:
         """Waits for a node's rate, or for another round. False when there is nothing to wait for."""
         now_s = self._clock()
+        full = [one for one in self._untried() if one.full(now_s)]
+        if full:
+            return await self._room_in(full)
         wait_s = min((one.ready_in_s(now_s, self._question.cost) for one in self._untried()), default=math.inf)
         if math.isfinite(wait_s):
             if now_s + wait_s >= self._deadline_s:
@@ -236,6 +251,20 @@ class Race(Generic[T]):
             return False
         await asyncio.sleep(wait_s)
         return True
+
+    async def _room_in(self, full: list[Endpoint]) -> bool:
+        """Waits until a request to one of them ends. False when time is up first."""
+        waiter = asyncio.get_running_loop().create_future()
+        for endpoint in full:
+            endpoint.waiters.append(waiter)
+        self._asking.counters.waits_for_room_total += 1
+        try:
+            await asyncio.wait({waiter}, timeout=max(0.0, self._deadline_s - self._clock()))
+            return waiter.done()
+        finally:
+            for endpoint in full:
+                if waiter in endpoint.waiters:
+                    endpoint.waiters.remove(waiter)
 
     def _given_up(self) -> T:
         if self._elsewhere is not None:

@@ -180,6 +180,29 @@ async def test_one_node_takes_no_more_than_its_share_of_requests_at_work() -> No
         assert len(await asyncio.gather(*held)) == 4
 
 
+async def test_more_calls_than_a_node_may_have_wait_for_room() -> None:
+    node = ScriptedNode()
+    async with pool_of(node, bounds=PoolBounds(endpoint_in_flight=4)) as pool:
+        found = await asyncio.gather(*(pool.call("getBalance", [number]) for number in range(100)))
+        assert [one["params"] for one in found] == [[number] for number in range(100)]
+        assert pool.counters.waits_for_room_total > 0
+        assert not pool._endpoints[0].waiters
+
+
+async def test_a_call_that_found_no_room_in_its_time_says_so() -> None:
+    time = Time()
+    node = ScriptedNode(always="hang")
+    async with pool_of(node, bounds=PoolBounds(endpoint_in_flight=1)) as pool:
+        held = asyncio.create_task(pool.call(*CALL))
+        await node.waiting.wait()
+        waiting = asyncio.create_task(pool.call(*CALL, timeout_s=1.0))
+        await time.move_until(waiting.done)
+        assert "n1: 1 requests are at work on it, which is the bound" in str(waiting.exception())
+        node.release.set()
+        await held
+        assert not pool._endpoints[0].waiters
+
+
 async def test_batches_keep_their_order_and_each_call_its_own_error() -> None:
     node = ScriptedNode(results={"getTransaction": {"code": -32602, "message": "Invalid params"}})
     async with pool_of(node) as pool:
