@@ -41,7 +41,7 @@ INVALID_PARAMS: Final = -32602
 PARSE_ERROR: Final = -32700
 
 MAX_DEPTH: Final = 6
-MAX_VALUES: Final = 256
+MAX_VALUES: Final = 512
 """Of all params together; getSignatureStatuses takes 256 signatures and getMultipleAccounts 100 addresses."""
 MAX_TEXT_CHARACTERS: Final = 8192
 """Of one string. A transaction has at most 1,232 bytes, which are 1,644 characters of base64; the next version's 4,096

@@ -7,6 +7,7 @@ leaves and nothing of a node's name or address is said.
 import asyncio
 import logging
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from time import monotonic
@@ -14,7 +15,6 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
-from claim_api.counters import Counters
 from claim_api.rpc_clients import ClientBuckets
 from claim_api.rpc_methods import (
     INVALID_REQUEST,
@@ -62,6 +62,16 @@ class Pool(Protocol):
     ) -> bytes: ...
 
 
+class CountsKept(Protocol):
+    """Where it counts: by (name, what), names and whats of ours; gauges are read when asked for."""
+
+    @property
+    def counts(self) -> Counter[tuple[str, str]]: ...
+
+    @property
+    def gauges(self) -> dict[str, Callable[[], float]]: ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProxyBounds:
     """Every limit of the proxy; each refusal is counted."""
@@ -93,14 +103,18 @@ class RpcProxy:
     """See the module. Serves one loop."""
 
     def __init__(
-        self, pool: Pool, counters: Counters, bounds: ProxyBounds | None = None, now_s: Callable[[], float] = monotonic
+        self,
+        pool: Pool,
+        counters: CountsKept,
+        bounds: ProxyBounds | None = None,
+        now_s: Callable[[], float] = monotonic,
     ) -> None:
         self._pool, self._counters, self._bounds, self._now_s = pool, counters, bounds or ProxyBounds(), now_s
         bounds = self._bounds
         self._clients = ClientBuckets(bounds.client_rate_per_s, bounds.client_burst, bounds.clients, now_s)
         self._all = TokenBucket(bounds.all_rate_per_s, bounds.all_burst, now_s())
         self._in_flight = 0
-        counters.gauges["rpc_in_flight"] = lambda: self._in_flight
+        counters.gauges["rpc_calls_in_flight"] = lambda: self._in_flight
         counters.gauges["rpc_clients"] = lambda: len(self._clients)
 
     async def answer(self, body: bytes, client: str) -> ProxyAnswer:
@@ -109,32 +123,36 @@ class RpcProxy:
             return await self._answer(body, client)
         except Exception as error:  # noqa: BLE001 - the original's gateway died of such; this one says so and goes on
             logger.error("POST /rpc: %s", type(error).__name__)
-            self._counters.events["rpc_faults"] += 1
+            self._counters.counts["rpc", "fault"] += 1
             return ProxyAnswer(200, _error(None, INTERNAL_CODE, "internal error"))
+
+    def refused_before(self, status: int, message: str) -> ProxyAnswer:
+        """An answer of the same form to a request whose body could not be had."""
+        return self._refused(status, "no_body", INVALID_REQUEST, message)
 
     async def _answer(self, body: bytes, client: str) -> ProxyAnswer:
         bounds = self._bounds
         if len(body) > bounds.body_bytes:
-            return self._refused(413, "rpc_body", INVALID_REQUEST, f"the body is over {bounds.body_bytes} bytes")
+            return self._refused(413, "over_body", INVALID_REQUEST, f"the body is over {bounds.body_bytes} bytes")
         pieces = _pieces(body)
         if pieces is None:
-            return self._limited(client, 1) or self._refused(400, "rpc_parse", PARSE_ERROR, "the body is not JSON")
+            return self._limited(client, 1) or self._refused(400, "not_json", PARSE_ERROR, "the body is not JSON")
         batch = isinstance(pieces, list)
         raws = pieces if isinstance(pieces, list) else [pieces]
         if not 1 <= len(raws) <= bounds.batch_calls:
             message = f"a batch holds 1 to {bounds.batch_calls} requests"
-            return self._limited(client, 1) or self._refused(400, "rpc_batch", INVALID_REQUEST, message)
+            return self._limited(client, 1) or self._refused(400, "over_batch", INVALID_REQUEST, message)
         read = [_read(raw) for raw in raws]
         cost = sum(one.cost if isinstance(one, Call) else 1 for one in read)
         if cost > bounds.client_burst:
             message = f"the batch costs {cost}, over the bound of {bounds.client_burst:g}; send fewer at once"
-            return self._limited(client, 1) or self._refused(400, "rpc_cost", INVALID_REQUEST, message)
+            return self._limited(client, 1) or self._refused(400, "over_cost", INVALID_REQUEST, message)
         limited = self._limited(client, cost)
         if limited is not None:
             return limited
         calls = sum(isinstance(one, Call) for one in read)
         if self._in_flight + calls > bounds.calls_in_flight:
-            return self._refused(503, "rpc_busy", UNHEALTHY_CODE, "too many calls are at work; try again", BUSY_S)
+            return self._refused(503, "busy", UNHEALTHY_CODE, "too many calls are at work; try again", BUSY_S)
         answers = await self._all_of(read, calls)
         return ProxyAnswer(200, b"[" + b",".join(answers) + b"]" if batch else answers[0])
 
@@ -149,23 +167,23 @@ class RpcProxy:
 
     async def _one(self, one: Call | Refused) -> bytes:
         if isinstance(one, Refused):
-            self._counters.refused["rpc_request"] += 1
+            self._counters.counts["rpc", "refused_call"] += 1
             return _error(one.call_id, one.code, one.message)
         bounds = self._bounds
-        self._counters.events["rpc_calls"] += 1
+        self._counters.counts["rpc", "call"] += 1
         try:
             result = await self._pool.call_raw(
                 one.method, one.params, timeout_s=bounds.timeout_s, answer_bytes=bounds.answer_bytes
             )
         except RpcError as error:
-            self._counters.events["rpc_call_errors"] += 1
+            self._counters.counts["rpc", "node_error"] += 1
             return _node_error(one.call_id, error)
         except ChainCallError as error:
-            self._counters.events["rpc_calls_unanswered"] += 1
+            self._counters.counts["rpc", "unanswered"] += 1
             return _error(one.call_id, UNHEALTHY_CODE, _unanswered(error))
         except Exception as error:  # noqa: BLE001 - one call of a batch must not take the others with it
             logger.error("POST /rpc, %s: %s", one.method, type(error).__name__)
-            self._counters.events["rpc_faults"] += 1
+            self._counters.counts["rpc", "fault"] += 1
             return _error(one.call_id, INTERNAL_CODE, "internal error")
         return b'{"jsonrpc":"2.0","id":%b,"result":%b}' % (msgspec.json.encode(one.call_id), result)
 
@@ -176,12 +194,12 @@ class RpcProxy:
         if wait_s <= 0:
             return None
         message = "too many requests; try again after the seconds in Retry-After"
-        return self._refused(429, "rpc_rate", RATE_CODE, message, math.ceil(wait_s))
+        return self._refused(429, "rate_limited", RATE_CODE, message, math.ceil(wait_s))
 
     def _refused(
         self, status: int, bound: str, code: int, message: str, retry_after_s: int | None = None
     ) -> ProxyAnswer:
-        self._counters.refused[bound] += 1
+        self._counters.counts["rpc", bound] += 1
         return ProxyAnswer(status, _error(None, code, message), retry_after_s)
 
 
