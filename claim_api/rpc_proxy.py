@@ -116,6 +116,7 @@ class RpcProxy:
         self._in_flight = 0
         counters.gauges["rpc_calls_in_flight"] = lambda: self._in_flight
         counters.gauges["rpc_clients"] = lambda: len(self._clients)
+        counters.gauges["rpc_clients_forgotten"] = lambda: self._clients.forgotten_total
 
     async def answer(self, body: bytes, client: str) -> ProxyAnswer:
         """client: a session's key, or client_of its address."""
