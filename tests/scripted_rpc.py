@@ -168,8 +168,9 @@ class ScriptedNode:
                 return answer
             case "huge":
                 return web.Response(body=b"[" * (9 << 20))
-            case "redirect":
-                return web.Response(status=307, headers={"location": str(request.url)})
+            case str() if fault.startswith("redirect"):
+                where = fault.partition(" ")[2] or str(request.url)
+                return web.Response(status=307, headers={"location": where})
             case "wrong id":
                 return _json(self._result(call | {"id": call["id"] + 1}))
             case "text id":

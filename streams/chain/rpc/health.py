@@ -23,7 +23,7 @@ METHOD: Final = "getSlot"
 PARAMS: Final = ({"commitment": "confirmed"},)
 ANSWER_BYTES: Final = 4096
 FRESH_ROUNDS: Final = 3
-"""A slot seen longer ago says nothing of who is behind."""
+"""Nobody is behind a slot that was seen longer ago."""
 
 
 class HealthLoop:
@@ -77,7 +77,8 @@ class HealthLoop:
         fresh = [one for one in self._endpoints if one.slot is not None and one.slot_at_s >= since_s]
         best = max((one.slot for one in fresh if one.slot is not None), default=0)
         for one in self._endpoints:
-            one.lag_slots = best - one.slot if one in fresh and one.slot is not None else None
+            # Of one that has not answered lately as well: it is where it was seen, or that is the best guess.
+            one.lag_slots = max(0, best - one.slot) if one.slot is not None else None
 
 
 def _slot(body: bytes, call_id: int, cleaned: wire.Cleaned) -> int:

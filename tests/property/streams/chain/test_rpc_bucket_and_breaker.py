@@ -55,6 +55,13 @@ def test_a_clock_that_goes_back_gives_nothing(rate: float, burst: float, moves: 
         assert taken <= burst + rate * latest_s + 1e-6 or taken == 3000
 
 
+def test_a_clock_that_goes_back_takes_nothing_either() -> None:
+    bucket = TokenBucket(1.0, 10.0, 100.0)
+    assert bucket.take(100.0, 5)
+    assert bucket.tokens(50.0) == 5
+    assert bucket.tokens(101.0) == 6
+
+
 @pytest.mark.parametrize(("rate", "burst"), [(0, 1), (1, 0), (-1, 1), (1, float("inf")), (float("nan"), 1)])
 def test_a_bucket_that_is_none_is_refused(rate: float, burst: float) -> None:
     with pytest.raises(ValueError, match="give numbers above 0"):

@@ -8,7 +8,7 @@ import pytest
 
 from streams.chain.rpc.config import EndpointConfig, PoolBounds
 from streams.chain.rpc.errors import ChainCallError, DeadlineExceeded, NoEndpoint, Overloaded, RpcError
-from tests.scripted_rpc import BAD_ANSWERS, Fault, ScriptedNode, Time, pool_of, settle
+from tests.scripted_rpc import BAD_ANSWERS, Fault, ScriptedNode, Time, pool_of, served, settle
 
 CALL = ("getBalance", ["wallet"])
 
@@ -47,6 +47,21 @@ async def test_nodes_that_hang_drip_or_never_end_are_given_up() -> None:
         assert calling.result() == right("n4")
     assert [one.outcomes.get("timeout") for one in pool.report()] == [1, 1, None, None]
     assert pool.report()[2].outcomes == {"oversized": 1}
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+async def test_a_node_that_refuses_us_is_said_to_do_so(status: int) -> None:
+    async with pool_of(ScriptedNode(always=status), bounds=PoolBounds(rounds=1)) as pool:
+        with pytest.raises(NoEndpoint, match=rf"n1: it refuses us; see to its key \({status}\)"):
+            await pool.call(*CALL)
+        assert pool.report()[0].outcomes == {"http_other": 1}
+
+
+async def test_a_redirect_is_not_followed_since_the_key_would_go_along() -> None:
+    other = ScriptedNode(name="other")
+    async with served(other), pool_of(ScriptedNode(always=f"redirect {other.url}"), ScriptedNode()) as pool:
+        assert await pool.call(*CALL) == right("n2")
+        assert other.asked == []
 
 
 async def test_a_refused_connection_leads_to_the_next_node() -> None:
@@ -88,10 +103,10 @@ async def test_a_node_that_stumbles_once_is_asked_again_when_no_other_can() -> N
     time = Time()
     stumbles = ScriptedNode(faults=deque([500]))
     cannot = ScriptedNode(always={"code": -32011, "message": "no history"})
-    async with pool_of(stumbles, cannot) as pool:
+    async with pool_of(cannot, stumbles) as pool:
         calling = asyncio.create_task(pool.call(*CALL))
         await time.move_until(calling.done)
-        assert calling.result() == right("n1")
+        assert calling.result() == right("n2")
         assert len(cannot.asked) == 1, "its error would be the same again"
 
 

@@ -182,6 +182,9 @@ async def test_a_hedge_comes_after_what_the_node_usually_takes() -> None:
         calling = asyncio.create_task(pool.call(*CALL))
         await node.waiting.wait()
         assert await time.move_until(calling.done, 0.01) <= 0.3, "not the half second of a node that is unknown"
+        # It lost the race, so the good name it had is gone: the next call does not begin with it.
+        assert (await pool.call(*CALL))["by"] == "n2"
+        assert len(node.asked) == 13
 
 
 async def test_hedges_are_a_share_of_the_calls() -> None:
@@ -236,6 +239,18 @@ async def test_a_node_that_is_behind_is_asked_last_and_used_when_it_is_the_last(
         time.move(20)
         await pool.look_at_nodes()
         assert not pool.report()[0].stale
+
+
+async def test_a_node_that_falls_silent_stays_as_far_behind_as_it_was_seen() -> None:
+    time = Time()
+    silent, other = ScriptedNode(slot=900), ScriptedNode(slot=1000)
+    async with pool_of(silent, other) as pool:
+        await pool.look_at_nodes()
+        silent.always = 429
+        time.move(20)
+        await pool.look_at_nodes()
+        assert pool.report()[0].stale
+        assert (await pool.look_everywhere(*CALL)).missing == {"n1": "it is 100 slots behind"}
 
 
 @pytest.mark.parametrize("said", [True, -1, 2**63, "1000", 1.5, None, {"slot": 1}])
