@@ -23,7 +23,7 @@ MODULES: Final = {
     "chat": ("simulate", "twitch-sim"),
     "control": ("channels", "optout"),
     "beside": ("discover", "close", "raw"),
-    "chain": ("localnet",),
+    "chain": ("localnet", "token"),
 }
 """Which module of this folder has which commands. A process imports the module of the one it runs: the servers' client
 libraries take longer to import than many a replay takes."""
