@@ -55,6 +55,13 @@ class Chain:
 
     def open(self) -> None:
         """Run the journal again and go on from there. Raises LocalnetError."""
+        try:
+            self._open()
+        except BaseException:
+            self.journal.close()
+            raise
+
+    def _open(self) -> None:
         options = self.options
         self.journal = Journal(options.folder / "journal", max_bytes=options.max_journal_bytes, sync=options.sync)
         self.ledger = Ledger(options.max_entries)
