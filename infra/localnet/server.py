@@ -20,6 +20,8 @@ from infra.localnet.pubsub import PubSub
 from infra.localnet.rpc import NoAnswer, Rpc
 
 PORT_TRIES: Final = 100
+SHUTDOWN_S: Final = 1.0
+"""How long a stop waits for answers under way; a silent one (a fault) would take its whole time."""
 # As a real node: wallets in browsers call it from their own origins.
 _CORS: Final = {
     "access-control-allow-origin": "*",
@@ -61,7 +63,7 @@ class Localnet:
         context = Context(self.chain, self.faults)
         self._rpc, self._pubsub = Rpc(context), PubSub(context)
         for bound, handler in zip(sockets, (self._serve, self._pubsub.serve), strict=True):
-            runner = web.ServerRunner(web.Server(handler, access_log=None))
+            runner = web.ServerRunner(web.Server(handler, access_log=None), shutdown_timeout=SHUTDOWN_S)
             await runner.setup()
             await web.SockSite(runner, bound, backlog=1024).start()
             self._runners.append(runner)
