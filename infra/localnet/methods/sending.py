@@ -43,7 +43,8 @@ async def send_transaction(context: Context, params: Params, fault: Fault | None
         {"commitment": config.get("preflightCommitment"), "minContextSlot": config.get("minContextSlot")}
     )
     chain = context.chain
-    if not config.get("skipPreflight", False):
+    verified = not config.get("skipPreflight", False)
+    if verified:
         try:
             _preflight(context, transaction, slot)
         except RpcError:
@@ -55,7 +56,7 @@ async def send_transaction(context: Context, params: Params, fault: Fault | None
     elif kind == "late" and fault is not None:
         chain.land_later(transaction, fault.slots)
     else:
-        chain.land(transaction)
+        chain.land(transaction, verified=verified)
     await chain.journal.synced()
     if kind == "deny" and fault is not None:
         raise RpcError(INTERNAL_ERROR, fault.message)
@@ -128,7 +129,7 @@ async def request_airdrop(context: Context, params: Params, fault: Fault | None 
     outcome, _ = context.chain.simulate(transaction, context.chain.slot)
     if outcome.err is not None:
         raise RpcError(INTERNAL_ERROR, f"airdrop request failed: {in_words(outcome.err)}")
-    context.chain.land(transaction)
+    context.chain.land(transaction, verified=True)
     await context.chain.journal.synced()
     return str(transaction.signatures[0])
 
