@@ -1,5 +1,6 @@
 """The mint's account is read as Token-2022 writes it; whatever else an account holds is an error with its reason."""
 
+import contextlib
 import struct
 
 import pytest
@@ -83,10 +84,8 @@ def test_whatever_an_account_holds_is_read_or_told(data: st.DataObject) -> None:
     body = bytearray(ACCOUNT)
     for _ in range(data.draw(st.integers(1, 4))):
         body[data.draw(st.integers(0, len(body) - 1))] = data.draw(st.integers(0, 255))
-    try:
+    with contextlib.suppress(AccountDataError):
         read(bytes(body[: data.draw(st.integers(0, len(body)))]))
-    except AccountDataError:
-        pass
 
 
 @pytest.mark.parametrize(
