@@ -130,9 +130,9 @@ def test_another_fee_payer_is_named() -> None:
         read_payment(Pieces(STRANGER.pubkey(), pieces.instructions).transaction(), wanted)
 
 
-def test_an_account_that_no_instruction_needs_is_named() -> None:
-    pieces = Pieces.of(terms())
-    message = pieces.message(0)
+def one_account_more(extra: Pubkey) -> bytes:
+    """The claim's transaction with an account that may only be read, and that no instruction names."""
+    message = Pieces.of(terms()).message(0)
     assert isinstance(message, MessageV0)
     header = message.header
     one_more = MessageHeader(
@@ -140,9 +140,17 @@ def test_an_account_that_no_instruction_needs_is_named() -> None:
         header.num_readonly_signed_accounts,
         header.num_readonly_unsigned_accounts + 1,
     )
-    fat = MessageV0(one_more, [*message.account_keys, STRANGER.pubkey()], BLOCKHASH, message.instructions, [])
+    return signing.unsigned(MessageV0(one_more, [*message.account_keys, extra], BLOCKHASH, message.instructions, []))
+
+
+def test_an_account_that_no_instruction_needs_is_named() -> None:
     with pytest.raises(PaymentMismatch, match=f"account {LOOK} is no part of this claim"):
-        read_payment(signing.unsigned(fat), terms())
+        read_payment(one_account_more(STRANGER.pubkey()), terms())
+
+
+def test_an_account_that_stands_twice_is_named() -> None:
+    with pytest.raises(PaymentMismatch, match=f"account {WALLET.pubkey()} stands twice"):
+        read_payment(one_account_more(WALLET.pubkey()), terms())
 
 
 def test_lookup_tables_are_refused() -> None:
