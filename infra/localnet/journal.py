@@ -12,6 +12,7 @@ import asyncio
 import os
 import struct
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, Literal
 
@@ -117,10 +118,20 @@ class Journal:
         """Hand a record to the operating system: a SIGKILL from now on does not lose it."""
         body = _ENCODER.encode(record)
         framed = _FRAME.pack(len(body), blake3(body).digest()[:8]) + body
-        written = os.write(self._descriptor, framed)
+        try:
+            written = os.write(self._descriptor, framed)
+        except OSError as error:
+            raise self._broken(error.strerror or "") from error
         if written != len(framed):
-            raise LocalnetError(f"{self.path}: {written} of {len(framed)} bytes written; is the disk full?")
+            raise self._broken(f"{written} of {len(framed)} bytes written")
         self.size_bytes += written
+
+    def _broken(self, why: str) -> LocalnetError:
+        """A record is not whole on the disk: it is taken away again, and no more are taken."""
+        self.max_bytes = 0
+        with suppress(OSError):  # what is left of it is a torn end
+            os.ftruncate(self._descriptor, self.size_bytes)
+        return LocalnetError(f"cannot write {self.path}: {why}; is the disk full? Nothing lands any more")
 
     async def synced(self) -> None:
         """Wait until all that was written before this call is on the disk; many callers share one sync."""

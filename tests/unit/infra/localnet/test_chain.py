@@ -1,5 +1,6 @@
 """The chain without its server: older slots see what was then, and what is too old to be seen is forgotten."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from solders.pubkey import Pubkey
 
 from infra.localnet.bank import KEPT_SLOTS
 from infra.localnet.chain import Chain
+from infra.localnet.errors import LocalnetError
 from infra.localnet.options import LocalnetOptions
 
 TO = Pubkey.from_bytes(b"\x21" * 32)
@@ -61,3 +63,20 @@ def test_the_oldest_transactions_are_forgotten_and_counted(chain: Chain) -> None
     assert len(chain.ledger) == 3
     assert chain.ledger.forgotten_total == 2
     assert len(chain.ledger.of_address(TO, chain.slot)) == 3
+
+
+def test_a_full_disk_ends_it_with_a_whole_journal(chain: Chain, tmp_path: Path) -> None:
+    fund(chain, 10**9)
+    own, chain.journal._descriptor = chain.journal._descriptor, os.open("/dev/full", os.O_WRONLY)
+    try:
+        with pytest.raises(LocalnetError, match="cannot write .*No space left on device; is the disk full"):
+            fund(chain, 10**9)
+    finally:
+        os.close(chain.journal._descriptor)
+        chain.journal._descriptor = own
+    assert chain.land(chain.airdrop(TO, 10**9)) is None
+    chain.close()
+    again = Chain(LocalnetOptions(folder=tmp_path, slot_ms=0))
+    again.open()
+    assert balance(again, again.slot) == 10**9
+    again.close()
