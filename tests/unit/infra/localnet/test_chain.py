@@ -69,7 +69,7 @@ def test_a_full_disk_ends_it_with_a_whole_journal(chain: Chain, tmp_path: Path) 
     fund(chain, 10**9)
     own, chain.journal._descriptor = chain.journal._descriptor, os.open("/dev/full", os.O_WRONLY)
     try:
-        with pytest.raises(LocalnetError, match="cannot write .*No space left on device; is the disk full"):
+        with pytest.raises(LocalnetError, match=r"cannot write .*No space left on device; is the disk full"):
             fund(chain, 10**9)
     finally:
         os.close(chain.journal._descriptor)
