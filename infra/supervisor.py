@@ -107,6 +107,8 @@ async def run_up(settings: Settings, port: int | None, collect: Sequence[str] = 
         environment = {"TWZRD_DATABASE_URL": stack.enter_context(compose.database(settings))}
         if settings.log == "kafka":
             environment["TWZRD_KAFKA_BOOTSTRAP"] = stack.enter_context(compose.broker(settings))
+        if port is not None:
+            environment["TWZRD_API_PORT"] = str(port)  # the signer must know the site that wallets are bound on
         parts = parts_of(settings.api_port if port is None else port, claims=bool(settings.mint))
         if collect:
             parts.append(Part("collect", ["collect", *collect]))
