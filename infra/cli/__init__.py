@@ -24,6 +24,7 @@ MODULES: Final = {
     "control": ("channels", "optout"),
     "beside": ("discover", "close", "raw"),
     "twitch_login": ("twitch-login",),
+    "chain": ("localnet", "token"),
 }
 """Which module of this folder has which commands. A process imports the module of the one it runs: the servers' client
 libraries take longer to import than many a replay takes."""
