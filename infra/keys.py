@@ -18,6 +18,7 @@ from schemas.errors import TwzrdError
 
 PEPPER_BYTES = 32
 OPERATOR_KEY_BYTES = 32
+MARKER_SECRET_BYTES = 32
 SESSION_KEY_BYTES = 32
 MAX_SESSION_KEYS = 4
 
@@ -100,6 +101,16 @@ def read_session_keys(path: Path) -> list[bytes]:
     if not 1 <= len(lines) <= MAX_SESSION_KEYS:
         raise KeyFileError(f"session key file {path} holds {len(lines)} lines; it may be 1 to {MAX_SESSION_KEYS}")
     return [_hex(path, line, SESSION_KEY_BYTES, "session key") for line in lines]
+
+
+def init_marker_secret(path: Path) -> bool:
+    """Make the marker secret where it is not there yet; whether it was made."""
+    return _make(path, MARKER_SECRET_BYTES)
+
+
+def read_marker_secret(path: Path) -> bytes:
+    """The secret that claims' markers are derived from, 32 bytes. Raises KeyFileError."""
+    return _read_hex(path, MARKER_SECRET_BYTES, "marker secret")
 
 
 def _make(path: Path, count: int) -> bool:

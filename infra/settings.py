@@ -106,6 +106,9 @@ class Settings:
         None, "the key that pays fees, a Solana key file; default home/keys/fee-payer.json", rules.path
     )
     signer_socket: Path | None = _setting(None, "where the signer listens; default home/run/signer.sock", rules.path)
+    payer_socket: Path | None = _setting(
+        None, "where the payer listens for the API; default home/run/payer.sock", rules.path
+    )
     cluster: Literal["localnet", "devnet", "testnet", "mainnet"] = _setting(
         "localnet", "which Solana the claims are paid on", rules.one_of("localnet", "devnet", "testnet", "mainnet")
     )
@@ -159,6 +162,14 @@ class Settings:
     @property
     def signer_socket_path(self) -> Path:
         return self.signer_socket or self.home / "run" / "signer.sock"
+
+    @property
+    def payer_socket_path(self) -> Path:
+        return self.payer_socket or self.home / "run" / "payer.sock"
+
+    @property
+    def last_signed_path(self) -> Path:
+        return self.home / "signer" / "last-signed.json"
 
     @property
     def archive_path(self) -> Path:

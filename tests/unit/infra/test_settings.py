@@ -68,6 +68,7 @@ def test_every_setting_is_read_from_its_variable() -> None:
         "TWZRD_MINT_AUTHORITY_FILE": "/etc/authority.json",
         "TWZRD_FEE_PAYER_FILE": "/etc/payer.json",
         "TWZRD_SIGNER_SOCKET": "/run/signer.sock",
+        "TWZRD_PAYER_SOCKET": "/run/payer.sock",
         "TWZRD_CLUSTER": "devnet",
         "TWZRD_RPC_URLS": "https://a.example/?key=wont-be-seen,https://b.example",
         "TWZRD_MINT": "AAHd7u22jCMgmbF7ATkiY3BhkifD4MN3Vbsy4eYQGWN5",
