@@ -16,8 +16,8 @@ from streams.collect.cutting import window
 from streams.collect.live.port import Suppressed
 
 MAX_KEPT: Final = 65_536
-"""Logins whose id is known. When reached all are asked about anew; an id is forgotten where its login is not met again
-before that happens once more."""
+"""Viewers who need not be asked about. When reached all are asked about anew; an id is forgotten where its login is not
+met again before that happens once more."""
 KEPT, SUPPRESSED, UNIDENTIFIED = range(3)
 
 
@@ -35,10 +35,9 @@ class Suppression:
         self._suppressed = suppressed
         self._version = suppressed.version
         self._kept: dict[str, str] = {}
-        """Identity by login of those whom this version of the list does not hold: of `_ids`, most."""
-        self._ids: dict[str, str] = {}
-        """Identity by login, as events showed it."""
-        self._older_ids: dict[str, str] = {}
+        """Identity by login, as events showed it, of those whom this version of the list does not hold."""
+        self._others: dict[str, str] = {}
+        """The same of those whom it holds, or who were not met since all were to be asked about anew."""
 
     @property
     def version(self) -> int:
@@ -67,21 +66,30 @@ class Suppression:
     def _see_version(self) -> None:
         if self._version != self._suppressed.version:
             self._version = self._suppressed.version
-            self._kept.clear()
+            self._ask_anew()
+
+    def _ask_anew(self) -> None:
+        """All viewers. What is forgotten here of ids errs on the safe side: a deletion by nobody known is dropped."""
+        if len(self._others) + len(self._kept) > MAX_KEPT:
+            self._others.clear()
+        self._others.update(self._kept)
+        self._kept.clear()
 
     def _ask(self, identity: str, login: str) -> int:
         if identity.startswith(LOGIN_PREFIX):
-            known = self._ids.get(login) or self._older_ids.get(login)
+            known = self._kept.get(login) or self._others.get(login)
             if self._suppressed.holds(known or identity, login):
                 return SUPPRESSED
             return UNIDENTIFIED if known is None and self._suppressed.any_by_id else KEPT
-        if len(self._ids) >= MAX_KEPT:
-            # Both: a viewer who is in `_kept` is not asked about again, and would never be learned anew.
-            self._kept.clear()
-            self._older_ids, self._ids = self._ids, {}
-        self._ids[login] = identity
         if self._suppressed.holds(identity, login):
+            self._kept.pop(login, None)  # of a former bearer of the login
+            if len(self._others) >= MAX_KEPT:
+                self._others.clear()
+            self._others[login] = identity
             return SUPPRESSED
+        if len(self._kept) >= MAX_KEPT:
+            self._ask_anew()
+        self._others.pop(login, None)
         self._kept[login] = identity
         return KEPT
 
