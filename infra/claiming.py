@@ -30,12 +30,17 @@ from claim_api.payer.door import PayerClient
 from claim_api.payments.pages import Claims, ClaimTerms
 from claim_api.payments.waiting import Waiting
 from claim_api.routing import Part, Route
+from claim_api.rpc_part import RpcPart
+from claim_api.rpc_proxy import RpcProxy
 from claim_api.wallets.pages import Wallets
 from claim_api.web_database import WebDatabase
 from infra import keys, twitch_credentials
 from infra.settings import Settings
 from infra.twitch_login.state import CLIENT_ID, CLIENT_SECRET
 from schemas import control
+from streams.chain.rpc.config import endpoints_of
+from streams.chain.rpc.metrics import PoolMetrics
+from streams.chain.rpc.pool import RpcPool
 from streams.collect.live.control import say
 from streams.log.port import Log, LogError
 
@@ -106,6 +111,7 @@ def parts_of(
         *_identity(shared, key, twitch, settings, say_opt_out),
         _wallets(shared, settings),
         *_claims(shared, settings, web_dsn(settings, dsn)),
+        *_rpc(shared, settings, registry),
     ]
 
 
@@ -145,6 +151,15 @@ def _claims(shared: Shared, settings: Settings, dsn: str) -> list[Part]:
     payer = PayerClient(settings.payer_socket_path)
     waiting = Waiting(connect)
     return [Claims(shared.database, shared.sessions, shared.limits, shared.counters, payer, waiting, terms)]
+
+
+def _rpc(shared: Shared, settings: Settings, registry: CollectorRegistry) -> list[Part]:
+    """None without a mint either: nobody here has a reason to ask the chain."""
+    if not settings.mint:
+        return []
+    pool = RpcPool(endpoints_of(settings.rpc_urls.reveal()))
+    registry.register(PoolMetrics(pool))
+    return [RpcPart(pool, RpcProxy(pool, shared.counters), shared.limits.address)]
 
 
 def opt_out_to(log: Log) -> SayOptOut:
