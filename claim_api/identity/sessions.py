@@ -67,6 +67,8 @@ class Sessions:
         self.cookie: Final = cookie("twzrd-session", public_url)
         self.origin: Final = origin_of(public_url)
         self._cache: OrderedDict[bytes, tuple[Viewer, float]] = OrderedDict()
+        self._signed: dict[str, bytes] = {}
+        """Cookies' values that we signed, with their sessions' hashes."""
         self._looking: Gathering[bytes, Any] = Gathering("session_look_ups", self._look, counters)
         self._barriers: OrderedDict[int, float] = OrderedDict()
         self._no_cache_until_s = 0.0
@@ -77,11 +79,8 @@ class Sessions:
         value = self.cookie.value(request)
         if value is None:
             raise sign_in_required("the request has no session")
-        secret = self._key.verified(self.cookie.name, value)
-        if secret is None:
-            self._counters.counts["sessions_refused", "forged"] += 1
-            raise sign_in_required("the session is none of ours")
-        found = await self._find(hash_of(secret))
+        session_hash = self._signed.get(value) or self._verified(value)
+        found = await self._find(session_hash)
         if found is None:
             self._counters.counts["sessions_refused", "over"] += 1
             raise sign_in_required("the session is over")
@@ -138,6 +137,17 @@ class Sessions:
             await audit(connection, identity, "end sessions", identity, because=because, sessions=len(ended))
             self._counters.counts["sessions_ended", because] += len(ended)
         return len(ended)
+
+    def _verified(self, value: str) -> bytes:
+        secret = self._key.verified(self.cookie.name, value)
+        if secret is None:
+            self._counters.counts["sessions_refused", "forged"] += 1
+            raise sign_in_required("the session is none of ours")
+        if len(self._signed) >= MAX_CACHED:
+            self._signed.clear()
+        # The process's keys never change, so what was signed once stays so; whether the session lives is asked anew.
+        found = self._signed[value] = hash_of(secret)
+        return found
 
     async def _find(self, session_hash: bytes) -> Viewer | None:
         cached = self._cache.get(session_hash)

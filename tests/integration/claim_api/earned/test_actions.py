@@ -77,6 +77,13 @@ async def test_who_has_nothing_is_told_so_without_a_name(site: ClaimsSite) -> No
     await refused(site, "0x12", 400, "invalid_wallet")
 
 
+async def test_a_wallet_that_was_replaced_claims_nothing(site: ClaimsSite) -> None:
+    await site.world.hours(7)
+    await site.world.owner.execute("update claims.binding_rule set change_wait_s = 0")
+    old, _ = await site.world.bind(7), await site.world.bind(7)
+    await refused(site, str(old.pubkey()), 409, "no_wallet")
+
+
 async def refused(site: ClaimsSite, account: str, status: int, code: str) -> Any:
     said = await site.stranger.post(PATH, {"account": account})
     is_for_all(said)

@@ -106,6 +106,20 @@ async def test_eight_at_once_wait_for_one_claim(site: ClaimsSite) -> None:
     assert site.world.paid(7) == 80_800_000_000
 
 
+async def test_a_claim_that_is_under_way_is_joined(site: ClaimsSite) -> None:
+    browser, body = await claim_of(site, 7)
+    claim = await site.world.reserve(7)
+    said = await post_and_pay(site, browser, body)
+    assert said.json["receipt"]["amount"] == str(claim.amount_base_units)
+    assert await site.world.owner.fetchval("select count(*) from claims.claims") == 1
+
+
+async def test_a_daily_limit_is_a_rate_limit(claims: ClaimsWorld, tmp_path: Path) -> None:
+    async with claims_site(claims, tmp_path, claim_viewer_day_base_units=1) as site:
+        browser, body = await claim_of(site, 7)
+        is_error(await browser.post("/api/claim", body), 429, "RATE_LIMIT")
+
+
 async def test_every_400_401_and_429(claims: ClaimsWorld, tmp_path: Path) -> None:
     async with claims_site(claims, tmp_path, rates={**RATES, "change": Rate(8, 1)}) as site:
         browser, body = await claim_of(site, 7)
