@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from claim_api.audit import audit
 from claim_api.errors import ApiError
+from claim_api.gathering import Gathering
 from claim_api.identity.cookies import cookie
 from claim_api.identity.origin import check_origin, foreign, origin_of
 from claim_api.identity.session_key import SECRET_BYTES, SessionKey, hash_of
@@ -66,6 +67,9 @@ class Sessions:
         self.cookie: Final = cookie("twzrd-session", public_url)
         self.origin: Final = origin_of(public_url)
         self._cache: OrderedDict[bytes, tuple[Viewer, float]] = OrderedDict()
+        self._signed: dict[str, bytes] = {}
+        """Cookies' values that we signed, with their sessions' hashes."""
+        self._looking: Gathering[bytes, Any] = Gathering("session_look_ups", self._look, counters)
         self._barriers: OrderedDict[int, float] = OrderedDict()
         self._no_cache_until_s = 0.0
         counters.gauges["sessions_cached"] = lambda: len(self._cache)
@@ -75,11 +79,8 @@ class Sessions:
         value = self.cookie.value(request)
         if value is None:
             raise sign_in_required("the request has no session")
-        secret = self._key.verified(self.cookie.name, value)
-        if secret is None:
-            self._counters.counts["sessions_refused", "forged"] += 1
-            raise sign_in_required("the session is none of ours")
-        found = await self._find(hash_of(secret))
+        session_hash = self._signed.get(value) or self._verified(value)
+        found = await self._find(session_hash)
         if found is None:
             self._counters.counts["sessions_refused", "over"] += 1
             raise sign_in_required("the session is over")
@@ -137,6 +138,17 @@ class Sessions:
             self._counters.counts["sessions_ended", because] += len(ended)
         return len(ended)
 
+    def _verified(self, value: str) -> bytes:
+        secret = self._key.verified(self.cookie.name, value)
+        if secret is None:
+            self._counters.counts["sessions_refused", "forged"] += 1
+            raise sign_in_required("the session is none of ours")
+        if len(self._signed) >= MAX_CACHED:
+            self._signed.clear()
+        # The process's keys never change, so what was signed once stays so; whether the session lives is asked anew.
+        found = self._signed[value] = hash_of(secret)
+        return found
+
     async def _find(self, session_hash: bytes) -> Viewer | None:
         cached = self._cache.get(session_hash)
         if cached is not None:
@@ -146,7 +158,7 @@ class Sessions:
                 return viewer
             del self._cache[session_hash]
         asked_s = self._clock_s()
-        row = await self._database.fetchrow(sql("session"), session_hash)
+        row = await self._looking.find(session_hash)
         if row is None:
             return None
         viewer = Viewer(session_hash, row["viewer_key"], row["login"], row["display_name"], row["expires_at"])
@@ -155,6 +167,9 @@ class Sessions:
             if len(self._cache) > MAX_CACHED:
                 self._cache.popitem(last=False)
         return viewer
+
+    async def _look(self, hashes: list[bytes]) -> dict[bytes, Any]:
+        return {row["session_hash"]: row for row in await self._database.fetch(sql("sessions"), hashes)}
 
     def _forget(self, viewer_key: int) -> None:
         """Nothing of that viewer is answered from memory until the change under way is surely over."""
