@@ -19,7 +19,7 @@ function filled(node, traits, children) {
     else if (name === "checked" || name === "indeterminate" || name === "disabled" || name === "open") node[name] = value;
     else node.setAttribute(name, value === true ? "" : String(value));
   }
-  node.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
+  node.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false));
   return node;
 }
 
@@ -31,7 +31,7 @@ export function section(store, node, select, render) {
     const now = select(state);
     if (before && now.length === before.length && now.every((value, n) => Object.is(value, before[n]))) return;
     before = now;
-    const children = [render(state)].flat().filter(Boolean);
+    const children = [render(state)].flat(Infinity).filter(Boolean);
     const focused = node.contains(document.activeElement) ? document.activeElement : null;
     const key = focused?.dataset.key;
     node.hidden = children.length === 0;

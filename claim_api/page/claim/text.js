@@ -66,12 +66,11 @@ export function percent(share) {
   return format(Intl.NumberFormat, { style: "percent", maximumFractionDigits: 0 }).format(share);
 }
 
+// The year only where it is another one than now.
 export function day(seconds) {
-  return format(Intl.DateTimeFormat, { weekday: "short", day: "numeric", month: "short", year: "numeric" }).format(seconds * 1000);
-}
-
-export function dayOfYear(seconds) {
-  return format(Intl.DateTimeFormat, { day: "numeric", month: "short" }).format(seconds * 1000);
+  const at = new Date(seconds * 1000);
+  const year = at.getFullYear() === new Date().getFullYear() ? {} : { year: "numeric" };
+  return format(Intl.DateTimeFormat, { weekday: "short", day: "numeric", month: "short", ...year }).format(at);
 }
 
 // Weeks begin at midnight UTC, so their days are named in UTC.

@@ -4,7 +4,7 @@ import { Refused } from "./bundle.js";
 import { blake3, equal, joined, text, u16, u64, utf8, view } from "./bytes.js";
 
 const MAGIC = utf8("TWZRDSL1");
-const FRONT = 28;
+const FRONT = 26;
 const BACK = 20 + 5 * 32;
 const ALGORITHM = 1;
 const LAYOUT = 1;
@@ -17,7 +17,7 @@ export function header(bytes) {
   const front = view(bytes);
   const starts = equal(bytes.subarray(0, 8), MAGIC) && bytes[8] === ALGORITHM && bytes[9] === 0;
   if (!starts) throw new Refused("seal-magic");
-  const channelBytes = front.getUint16(26, true);
+  const channelBytes = front.getUint16(24, true);
   if (bytes.length !== FRONT + channelBytes + BACK) throw new Refused("seal-length", { bytes: bytes.length });
   const back = view(bytes.subarray(FRONT + channelBytes));
   const hashes = [0, 1, 2, 3, 4].map((n) => bytes.slice(FRONT + channelBytes + 20 + 32 * n, FRONT + channelBytes + 52 + 32 * n));

@@ -55,8 +55,8 @@ export class Proofs {
 
   fill(...children) {
     const close = button(t("close"), { class: "quiet close" }, () => this.dialog.close());
-    const body = make("div", { class: "body" }, heading(2, "proof-title", t("proof.title")), children);
-    this.dialog.replaceChildren(close, body);
+    const head = make("div", { class: "head" }, heading(2, "proof-title", t("proof.title")), close);
+    this.dialog.replaceChildren(head, make("div", { class: "body" }, children));
     if (this.dialog.open) document.getElementById("proof-title").focus();
   }
 }

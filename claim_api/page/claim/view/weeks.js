@@ -4,7 +4,9 @@ import { draw, heading, make, section } from "../dom.js";
 import { amount, minutes, month, percent, t, tokens, weekOf } from "../text.js";
 
 const HOUR_MS = 3600000;
-const [WIDTH, HEIGHT, GAP, FOOT] = [676, 132, 6, 22];
+// In units of its own: the picture is stretched to the width there is, so the months stand beneath it as text.
+const [WIDTH, HEIGHT, GAP] = [780, 100, 7];
+const ROOM_FOR_NAME = 3;
 
 export function drawWeeks(store) {
   const node = make("section", { class: "card weeks", "aria-labelledby": "weeks-title" });
@@ -32,24 +34,29 @@ function observed(week) {
 function chart(weeks, tell) {
   const most = weeks.reduce((top, week) => (BigInt(week.base_units) > top ? BigInt(week.base_units) : top), 1n);
   const step = (WIDTH + GAP) / weeks.length;
-  const svg = draw("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, class: "chart", "aria-hidden": "true", focusable: "false" });
-  let named = "";
+  const svg = draw("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", class: "chart", focusable: "false" });
+  const months = make("div", { class: "months" });
+  let named = month(weeks[0].week_start_s);
   weeks.forEach((week, n) => {
     const share = Number((BigInt(week.base_units) * 1000n) / most) / 1000;
-    const tall = week.hours ? Math.max(4, share * (HEIGHT - FOOT)) : 2;
+    const tall = week.hours ? Math.max(4, share * HEIGHT) : 1.5;
     const x = n * step;
-    const bar = { x, y: HEIGHT - FOOT - tall, width: step - GAP, height: tall, rx: Math.min(3, tall / 2), class: week.hours ? "some" : "none" };
+    const bar = { x, y: HEIGHT - tall, width: step - GAP, height: tall, class: week.hours ? "some" : "none" };
     const column = draw("g", { class: "week" });
     // The whole height takes the pointer, not only the bar.
-    column.append(draw("rect", { x: x - GAP / 2, y: 0, width: step, height: HEIGHT - FOOT, class: "reach" }), draw("rect", bar));
+    column.append(draw("rect", { x: x - GAP / 2, y: 0, width: step, height: HEIGHT, class: "reach" }), draw("rect", bar));
     column.addEventListener("pointerenter", () => tell(week));
     column.addEventListener("pointerdown", () => tell(week));
     svg.append(column);
     const name = month(week.week_start_s);
-    if (name !== named && n < weeks.length - 1) svg.append(draw("text", { x, y: HEIGHT - 4 }, name));
+    if (name !== named && n <= weeks.length - ROOM_FOR_NAME) {
+      const label = make("span", {}, name);
+      label.style.left = (x / WIDTH) * 100 + "%";
+      months.append(label);
+    }
     named = name;
   });
-  return svg;
+  return make("div", { class: "picture", "aria-hidden": "true" }, svg, months);
 }
 
 function table(weeks) {
