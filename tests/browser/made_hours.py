@@ -93,7 +93,7 @@ class MadeHour:
 
 def provable(sealed: SealedEpoch) -> ProvableEpoch:
     """Ready to prove any ref of it."""
-    return ProvableEpoch(sealed.header.encode(), DEFAULT_POLICY.canonical, sealed.preimages())
+    return ProvableEpoch(sealed.header.encode(), sealed.policy, sealed.preimages())
 
 
 def made_hours(

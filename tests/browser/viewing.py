@@ -81,7 +81,9 @@ class Tab:
             await self.page.get_by_text(text).locator("visible=true").first.wait_for(timeout=timeout_ms)
         except TimeoutError:
             await self._picture("failed")
-            raise AssertionError(f"{text!r} is not to be seen; see build/screenshots/failed.png; {self.faults}") from None
+            raise AssertionError(
+                f"{text!r} is not to be seen; see build/screenshots/failed.png; {self.faults}"
+            ) from None
 
     async def said(self, text: str) -> None:
         """It was said to those who do not see the page."""

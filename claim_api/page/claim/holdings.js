@@ -18,7 +18,7 @@ export class Holdings {
     const ours = ++this.asked;
     try {
       const [hours, weeks, claims] = await Promise.all([
-        this.hours(Math.max(PAGE, this.store.state.allocations.length)),
+        this.hours(Math.max(1, this.store.state.allocations.length)),
         read("/v1/eligibility/weeks"),
         read("/v1/claims?limit=" + CLAIMS),
       ]);

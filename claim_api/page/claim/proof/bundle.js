@@ -21,7 +21,7 @@ const POLICY = {
 // What does not hold, as a reason with words in the language file (proof.bad.<reason>) and the values they name.
 export class Refused extends Error {
   constructor(reason, values = {}, bytes = []) {
-    super(reason + " " + JSON.stringify(values));
+    super(reason);
     Object.assign(this, { reason, values, bytes });
   }
 }

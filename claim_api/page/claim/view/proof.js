@@ -47,7 +47,7 @@ export class Proofs {
     const good = found.steps.every((step) => step.outcome === "good" || step.outcome === "none");
     this.fill(
       make("p", { class: "verdict " + (good ? "good" : "bad") }, t(good ? "proof.holds" : "proof.fails")),
-      good && make("p", { class: "lead" }, summary(found)),
+      good && make("p", { class: "lead" }, summary(found, one, this.store.state.me)),
       make("ol", { class: "checks" }, found.steps.map(stepShown)),
       make("p", { class: "acts" }, download(text, found), make("span", { class: "hint" }, t("proof.offline"))),
     );
@@ -88,9 +88,11 @@ async function published(found) {
   }
 }
 
-function summary({ kind, facts }) {
+// By the names of the list where the bundle was found to be about one of its lines, else by what the bundle says.
+function summary({ kind, facts }, one, me) {
   const when = { day: day(facts.epochStartS), span: span(facts.epochStartS, facts.epochLengthS) };
-  const values = { ...when, who: facts.identity ?? t("proof.somebody"), channel: facts.channel, amount: tokens(facts.baseUnits) };
+  const who = one ? me.display_name : facts.identity ?? t("proof.somebody");
+  const values = { ...when, who, channel: one ? one.login : facts.channel, amount: tokens(facts.baseUnits) };
   return t("proof.says." + kind, values);
 }
 
