@@ -77,6 +77,10 @@ class Request:
                 return value
         return None
 
+    def every_header(self, name: bytes) -> list[bytes]:
+        """The headers of that lowercase name, in their order."""
+        return [value for found, value in self._headers if found == name]
+
     async def body(self) -> bytes:
         """The whole body. Raises ApiError 413 over the bound, 408 where it does not come in time, 400 where the client
         left in the middle."""
@@ -97,6 +101,11 @@ class Request:
             raise ApiError(
                 408, "body_too_slow", f"the body did not come within {self._bounds.body_s:.0f} s", "send it at once"
             ) from None
+
+    @property
+    def query_string(self) -> bytes:
+        """The query as it came, for those who must take fields of others."""
+        return self._query
 
     async def json(self, form: type[T]) -> T:
         """The body decoded strictly into a msgspec form. Raises ApiError 415 for another content type (a form that a

@@ -72,6 +72,12 @@ def listen(config: ApiConfig) -> socket.socket:
         ) from error
 
 
+def base_url(listening: socket.socket) -> str:
+    """The address of a listening socket."""
+    host, port = listening.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
 @contextlib.asynccontextmanager
 async def running(
     config: ApiConfig,
@@ -79,17 +85,18 @@ async def running(
     registry: CollectorRegistry | None = None,
     lag_records: Lag | None = None,
     parts: Sequence[Part] = (),
+    listening: socket.socket | None = None,
 ) -> AsyncIterator[str]:
-    """The API served while the block runs; gives its base URL. Raises ApiConfigError as `listen`."""
-    listening = listen(config)
-    host, port = listening.getsockname()[:2]
+    """The API served while the block runs; gives its base URL. listening: a socket of `listen`, for whoever must know
+    the address beforehand. Raises ApiConfigError as `listen`."""
+    listening = listening or listen(config)
     api = create_app(config, registry=registry, lag_records=lag_records, parts=parts)
     server = GranianServer(api, listening)
     serving: asyncio.Task[Any] | None = None
     try:
         await api.start()
         serving = asyncio.create_task(server.serve())
-        yield f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        yield base_url(listening)
     finally:
         await api.end_streams()
         if serving is not None:
@@ -106,7 +113,8 @@ async def serve(
     registry: CollectorRegistry | None = None,
     lag_records: Lag | None = None,
     parts: Sequence[Part] = (),
+    listening: socket.socket | None = None,
 ) -> None:
     """Serve until stop_event is set."""
-    async with running(config, registry=registry, lag_records=lag_records, parts=parts):
+    async with running(config, registry=registry, lag_records=lag_records, parts=parts, listening=listening):
         await stop_event.wait()

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Final
 
 from schemas.errors import TwzrdError
+from streams.collect.live.control import ControlView
+from streams.collect.live.port import WantedChannels
 
 logger: Final = logging.getLogger(__name__)
 
@@ -72,3 +74,33 @@ class ChannelsFile:
             raise ChannelsFileError(f"channels file {self._path} is not text; give one login a line") from error
         words = (line.partition("#")[0].strip().lower() for line in text.splitlines())
         return frozenset(word for word in words if word)
+
+
+class RenamesFollowed:
+    """Implements port.WantedChannels: another list, each of its logins as it is called now by what `control` says."""
+
+    def __init__(self, channels: WantedChannels, view: ControlView) -> None:
+        self._channels = channels
+        self._view = view
+
+    async def changes(self) -> AsyncIterator[frozenset[str]]:
+        """The set at once, and at every change of the list or of a login of it."""
+        changes = self._channels.changes()
+        logins, told = await anext(changes), None
+        listed = asyncio.ensure_future(anext(changes))
+        try:
+            while True:
+                news = asyncio.ensure_future(self._view.news.wait())
+                now = frozenset(map(self._view.sets.renames.bearer_of, logins))
+                try:
+                    if now != told:
+                        told = now
+                        yield now
+                    await asyncio.wait((listed, news), return_when=asyncio.FIRST_COMPLETED)
+                finally:
+                    news.cancel()
+                if listed.done():
+                    logins = listed.result()
+                    listed = asyncio.ensure_future(anext(changes))
+        finally:
+            listed.cancel()

@@ -15,8 +15,8 @@ from typing import Final, NamedTuple
 
 from prometheus_client import CollectorRegistry
 
-from infra import compose, counters, discovering
-from infra.channel_lists import ChannelsFile, FixedChannels
+from infra import compose, counters, discovering, twitch_credentials
+from infra.channel_lists import ChannelsFile, FixedChannels, RenamesFollowed
 from infra.settings import Settings
 from infra.stopping import first_fault
 from streams.collect.live import metrics as collect_metrics
@@ -24,12 +24,14 @@ from streams.collect.live.connection import Endpoint
 from streams.collect.live.control import ControlView
 from streams.collect.live.gap_filler import Gap, GapFiller
 from streams.collect.live.history import HistoryClient
+from streams.collect.live.join_times import JoinTimes
 from streams.collect.live.membership import ChannelState
 from streams.collect.live.metrics import CollectMetrics, Levels
-from streams.collect.live.pacing import WINDOW_S, Pacing
+from streams.collect.live.pacing import JOINS, WINDOW_S, Pacing
 from streams.collect.live.pool import Pool
 from streams.collect.live.port import WantedChannels
 from streams.collect.live.reconciler import Reconciler
+from streams.collect.live.rename_watch import RenameWatch
 from streams.collect.live.reports import StateReports
 from streams.collect.live.roster import Roster
 from streams.collect.live.running import Collecting, collecting
@@ -85,8 +87,10 @@ class Collector:
     metrics: CollectMetrics
     pool: Pool
     reconciler: Reconciler
+    roster: Roster
     wanted: WantedChannels
     back: Collecting
+    reports: StateReports
 
     def states(self) -> list[ChannelState]:
         """How every channel stands."""
@@ -116,22 +120,35 @@ class Collector:
         return Queue(self.back.outbound.queued_records, self.back.outbound.spool_bytes)
 
 
-def compose_collector(options: CollectOptions, back: Collecting, view: ControlView, reports: StateReports) -> Collector:
+def compose_collector(
+    settings: Settings, options: CollectOptions, back: Collecting, view: ControlView, reports: StateReports
+) -> Collector:
     """Choose the parts. Raises ChannelsFileError or TlsError where the options cannot be met."""
     metrics = CollectMetrics()
     chance = random.Random()
     host, _, port = options.server.rpartition(":")
     endpoint = Endpoint(host, int(port), client_context(options.ca_file))
-    pool = Pool(endpoint, back.intake, metrics, chance=chance, clock_ms=back.clock_ms)
-    roster = Roster(pool, back.intake, metrics, reports=reports, chance=chance, clock_ms=back.clock_ms)
-    reconciler = Reconciler(roster, Pacing(window_s=options.join_window_s))
+    membership = settings.chat_membership == "on"
+    pool = Pool(endpoint, back.intake, metrics, membership=membership, chance=chance, clock_ms=back.clock_ms)
+    roster = Roster(
+        pool,
+        back.intake,
+        metrics,
+        reports=reports,
+        room_id_of=view.sets.room_ids.get,
+        chance=chance,
+        clock_ms=back.clock_ms,
+    )
+    joins = JoinTimes(settings.collect_dir / "joins.json", metrics)
+    pacing = Pacing(window_s=options.join_window_s, granted=joins.load(JOINS), keep=joins.save)
+    reconciler = Reconciler(roster, pacing)
     pool.attach(reconciler)
     wanted: WantedChannels = view
     if options.channels:
-        wanted = FixedChannels(frozenset(options.channels))
+        wanted = RenamesFollowed(FixedChannels(frozenset(options.channels)), view)
     elif options.channels_file is not None:
-        wanted = ChannelsFile(options.channels_file)
-    return Collector(options, metrics, pool, reconciler, wanted, back)
+        wanted = RenamesFollowed(ChannelsFile(options.channels_file), view)
+    return Collector(options, metrics, pool, reconciler, roster, wanted, back, reports)
 
 
 Shown = Callable[[Collector], contextlib.AbstractAsyncContextManager[None]]
@@ -148,36 +165,48 @@ async def run(settings: Settings, options: CollectOptions, stop: asyncio.Event, 
 
 async def _run(settings: Settings, options: CollectOptions, stop: asyncio.Event, show: Shown) -> None:
     registry = CollectorRegistry()
-    async with compose.open_log(settings) as log, asyncio.TaskGroup() as beside:
+    name = settings.collector_name or socket.gethostname()
+    credentials = (twitch_credentials.read if options.discover else twitch_credentials.find)(settings)
+    async with contextlib.AsyncExitStack() as around:
+        log = await around.enter_async_context(compose.open_log(settings))
+        helix = None
+        if credentials is not None:
+            helix = await around.enter_async_context(discovering.helix(settings, credentials, registry))
+        beside = await around.enter_async_context(asyncio.TaskGroup())
         view = ControlView(log)
-        reports = StateReports(log, settings.collector_name or socket.gethostname())
-        texts = TextSender(log) if settings.keep_text == "on" else None
+        reports = StateReports(log, name)
+        texts = TextSender(log, view, view.caught_up) if settings.keep_text == "on" else None
         tasks = [beside.create_task(view.follow(), name="control"), beside.create_task(reports.run(), name="reports")]
         if texts is not None:
             tasks.append(beside.create_task(texts.run(), name="texts"))
-        if options.discover:
-            found = discovering.run_beside(settings, log, view, stop, registry)
+        if options.discover and helix is not None:
+            found = discovering.run_beside(settings, log, view, stop, registry, helix)
             tasks.append(beside.create_task(found, name="discovery"))
         await view.ready()  # until then nobody knows who opted out
         spool_bytes = settings.spool_mb * 1024 * 1024
-        async with collecting(log, settings.collect_dir, view, spool_bytes=spool_bytes, texts=texts) as back:
-            collector = compose_collector(options, back, view, reports)
+        async with collecting(
+            log, settings.collect_dir, view, caught_up=view.caught_up, spool_bytes=spool_bytes, texts=texts
+        ) as back:
+            collector = compose_collector(settings, options, back, view, reports)
+            watch = RenameWatch(log, collector.roster, helix, name)
+            tasks.append(beside.create_task(watch.run(), name="renames"))
             collect_metrics.register(collector.metrics, collector.levels, registry)
             counters.show(registry, "intake", back.intake.counters)
             counters.show(registry, "outbound", back.outbound, sizes=("queued_", "spool_bytes", "spooling"))
             counters.show(registry, "reports", reports.counters)
-            if not options.discover:  # which shows them itself
-                counters.show(registry, "control", view.sets.counters)
+            counters.show(registry, "control", view.sets.counters)
+            counters.show(registry, "renames", watch.counters)
             if texts is not None:
                 counters.show(registry, "texts", texts.counters)
             with compose.metrics_served(registry, options.metrics_port):
                 async with show(collector), _history(settings, back):
                     await _collect(collector, stop)
+        if texts is not None:
+            await texts.flush()  # while opt-outs are followed still
         for task in tasks:
             task.cancel()
-        await reports.flush()
-        if texts is not None:
-            await texts.flush()
+        await asyncio.gather(*tasks, return_exceptions=True)  # no sign of life may come after the last word
+        await reports.close()
 
 
 async def _collect(collector: Collector, stop: asyncio.Event) -> None:
@@ -195,6 +224,7 @@ async def _collect(collector: Collector, stop: asyncio.Event) -> None:
         for task in (*tasks, stopping):
             task.cancel()
         await asyncio.gather(*tasks, stopping, return_exceptions=True)
+        collector.reports.stop()
         collector.reconciler.want(frozenset())
         await collector.pool.close()
         await collector.back.finish()  # before the last picture is shown

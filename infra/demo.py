@@ -16,18 +16,19 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from infra import compose, databases
+from infra import claiming, compose, databases
 from infra.cli.output import harmless
 from infra.keys import read_operator_key
 from infra.settings import Settings
 from infra.stopping import stop_on_signals
-from infra.supervisor import Supervisor, parts_of
+from infra.supervisor import Part, Supervisor, parts_of
 from projections import read
 from schemas import bundle as bundles
 from schemas.envelope import MAX_INTERVAL_MS, encode
 from schemas.errors import TwzrdError
 from schemas.policy import PolicySchedule
 from streams.collect.simulation import Envelopes, Simulation
+from streams.collect.simulation.people import person
 from streams.core.verify import verify_bundle
 from streams.log.port import CHAT_EVENTS, Append, Log
 
@@ -38,6 +39,9 @@ LOOK_S: Final = 0.25
 HOLE_FROM_MS: Final = 20 * 60_000
 HOLE_MS: Final = 3 * 60_000
 RATE_PER_S_AND_CHANNEL: Final = 5.0
+TWITCH_LOGIN_PORT: Final = 8481
+SHOWN_PEOPLE: Final = 12
+"""Simulated viewers that the local Twitch offers: those who say most."""
 
 
 class DemoError(TwzrdError):
@@ -58,12 +62,22 @@ async def run_demo(settings: Settings, *, once: bool, channels: int, hours: int,
         if settings.log == "kafka":
             environment["TWZRD_KAFKA_BOOTSTRAP"] = stack.enter_context(compose.broker(settings))
         await databases.migrate(dsn)
-        supervisor = Supervisor(settings, parts_of(port), environment)
+        parts = parts_of(port)
+        local_twitch = _free_port("127.0.0.1", TWITCH_LOGIN_PORT)
+        simulated = claiming.simulated_twitch(settings, local_twitch)
+        if simulated:
+            environment |= simulated
+            users = [f"--user={one.user_id}:{one.login}" for one in map(person, range(SHOWN_PEOPLE))]
+            parts.append(Part("twitch-login", ["twitch-login", "--port", str(local_twitch), *users]))
+        supervisor = Supervisor(settings, parts, environment)
         supervisor.start()
         try:
             demo = _Demo(settings, dsn, port, Simulation(SEED, channels, RATE_PER_S_AND_CHANNEL * channels), console)
             await demo.run(hours)
             if not once:
+                if simulated:
+                    at = f"http://{settings.api_host}:{port}/auth/twitch/login?return=/v1/me"
+                    console.print(f"  {at}   sign in with a local Twitch as anybody", highlight=False)
                 console.print("serving until Ctrl-C …")
                 await stop.wait()
         finally:

@@ -1,7 +1,8 @@
-"""The two secrets of an installation: made once, mode 0600, never overwritten.
+"""The secrets of an installation: made once, mode 0600, never overwritten.
 
 In: the paths from the settings. Out: the pepper (32 bytes; every viewer_ref of every seal hangs on it, losing it means
-that nobody can be shown their own participation any more) and the operator key (a token for the API's own doors).
+that nobody can be shown their own participation any more), the operator key (a token for the API's own doors) and the
+session key (losing it signs everybody out, nothing more).
 """
 
 import hashlib
@@ -17,6 +18,9 @@ from schemas.errors import TwzrdError
 
 PEPPER_BYTES = 32
 OPERATOR_KEY_BYTES = 32
+MARKER_SECRET_BYTES = 32
+SESSION_KEY_BYTES = 32
+MAX_SESSION_KEYS = 4
 
 
 class KeyFileError(TwzrdError):
@@ -77,6 +81,38 @@ def read_operator_key(path: Path) -> str:
     return _read_hex(path, OPERATOR_KEY_BYTES, "operator key").hex()
 
 
+def init_session_key(path: Path) -> KeyState:
+    """Make the session key where it is not there yet."""
+    made = _make(path, SESSION_KEY_BYTES)
+    shown = show_session_key(path)
+    return KeyState(shown.name, shown.path, made, shown.fingerprint)
+
+
+def show_session_key(path: Path) -> KeyState:
+    """Where it is, and the fingerprints of its lines, the one in use first."""
+    lines = (hashlib.sha256(key).hexdigest()[:16] for key in read_session_keys(path))
+    return KeyState("session", path, False, " ".join(lines))
+
+
+def read_session_keys(path: Path) -> list[bytes]:
+    """One to MAX_SESSION_KEYS keys of 32 bytes, one a line, the newest first: put a new line on top and start the API
+    again; drop the old one when its last session is over. Raises KeyFileError."""
+    lines = _read_closed(path, SESSION_KEY_BYTES * 4 * MAX_SESSION_KEYS, "session key").split()
+    if not 1 <= len(lines) <= MAX_SESSION_KEYS:
+        raise KeyFileError(f"session key file {path} holds {len(lines)} lines; it may be 1 to {MAX_SESSION_KEYS}")
+    return [_hex(path, line, SESSION_KEY_BYTES, "session key") for line in lines]
+
+
+def init_marker_secret(path: Path) -> bool:
+    """Make the marker secret where it is not there yet; whether it was made."""
+    return _make(path, MARKER_SECRET_BYTES)
+
+
+def read_marker_secret(path: Path) -> bytes:
+    """The secret that claims' markers are derived from, 32 bytes. Raises KeyFileError."""
+    return _read_hex(path, MARKER_SECRET_BYTES, "marker secret")
+
+
 def _make(path: Path, count: int) -> bool:
     _make_folder(path.parent)
     return _write_new(path, secrets.token_hex(count))
@@ -116,6 +152,11 @@ def _write_new(path: Path, text: str) -> bool:
 
 
 def _read_hex(path: Path, count: int, name: str) -> bytes:
+    return _hex(path, _read_closed(path, count * 4, name).strip(), count, name)
+
+
+def _read_closed(path: Path, most: int, name: str) -> bytes:
+    """What the file begins with. Raises KeyFileError where others can read it."""
     try:
         descriptor = os.open(path, os.O_RDONLY)
     except FileNotFoundError:
@@ -126,7 +167,10 @@ def _read_hex(path: Path, count: int, name: str) -> bytes:
         mode = stat.S_IMODE(os.fstat(descriptor).st_mode)
         if mode & 0o077:
             raise KeyFileError(f"{name} file {path} is open to others (mode {mode:04o}); close it: chmod 600 {path}")
-        text = file.read(count * 4).strip()
+        return file.read(most)
+
+
+def _hex(path: Path, text: bytes, count: int, name: str) -> bytes:
     # The value itself is never put into a message.
     mend = f"it must hold {count * 2} hex digits and nothing else; restore it from a backup"
     if len(text) != count * 2:

@@ -66,8 +66,9 @@ def configure(
         root.removeHandler(old)
     root.addHandler(handler)
     root.setLevel(level.upper())
-    # These say every poll and every reconnect at info.
-    for noisy in ("aiokafka", "kafka", "faust", "mode", "asyncio"):
+    # These say every poll and every reconnect at info; the last two every request with its address, which may hold a
+    # provider's key.
+    for noisy in ("aiokafka", "kafka", "faust", "mode", "asyncio", "httpx2", "httpcore2"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, root.level))
 
 

@@ -18,6 +18,7 @@ from projections.raw_events import RawEvents, RawMessages, expire
 from projections.runner import ProjectionRunner, connector, run_all
 from schemas.errors import TwzrdError
 from streams.collect.live.control import ControlView
+from streams.collect.live.suppression import Suppression
 
 logger: Final = logging.getLogger(__name__)
 
@@ -36,7 +37,8 @@ async def run(settings: Settings, *, once: bool, metrics_port: int | None = None
             following = asyncio.create_task(view.follow())
             async with _folders(settings) as (events, messages):
                 await view.ready()
-                projections = [RawEvents(events, view.holds), RawMessages(messages, view.holds)]
+                hides = Suppression(view).hides
+                projections = [RawEvents(events, hides), RawMessages(messages, hides)]
                 if settings.keep_text == "off":
                     del projections[1]
                 for one in projections:

@@ -3,10 +3,11 @@
 import logging
 
 import asyncpg
+from prometheus_client import CollectorRegistry
 
 from claim_api.config import ApiConfig
-from claim_api.server import serve
-from infra import compose, databases
+from claim_api.server import base_url, listen, serve
+from infra import claiming, compose, databases
 from infra.keys import read_operator_key
 from infra.settings import Settings
 from infra.stopping import stop_on_signals
@@ -47,5 +48,15 @@ async def run(settings: Settings, host: str, port: int) -> None:
             fast_cache_dir=settings.home / "cache" / "code",
         )
         async with compose.open_log(settings) as log:
-            _log.info("the API listens", extra={"host": host, "port": port})
-            await serve(config, stop, lag_records=lambda: projection_lag(dsn, log))
+            registry, listening = CollectorRegistry(), listen(config)
+            address = base_url(listening)
+            parts = claiming.parts_of(settings, dsn, address, claiming.opt_out_to(log), registry)
+            _log.info("the API listens", extra={"fields": {"address": address, "claims": bool(parts)}})
+            await serve(
+                config,
+                stop,
+                registry=registry,
+                lag_records=lambda: projection_lag(dsn, log),
+                parts=parts,
+                listening=listening,
+            )

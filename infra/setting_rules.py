@@ -4,6 +4,7 @@ Used by infra.settings only.
 """
 
 from collections.abc import Callable
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Final
 
@@ -74,6 +75,15 @@ def http_url(text: str) -> str:
 
 def public_url(text: str) -> str:
     return http_url(text) if text else ""
+
+
+def networks(text: str) -> str:
+    try:
+        for piece in text.split(","):
+            ip_network(piece.strip())
+    except ValueError:
+        raise ValueError("addresses or networks like 10.0.0.0/8, more of them with commas") from None
+    return text
 
 
 base_units: Final = whole(0, 2**63 - 1)

@@ -62,6 +62,9 @@ class Settings:
     chat_ca_file: Path | None = _setting(
         None, "PEM of the only authority to trust for it; none: the system's", rules.path
     )
+    chat_membership: Literal["off", "on"] = _setting(
+        "off", "whether the server is asked to say who comes and goes; counted only", rules.one_of("off", "on")
+    )
     batch_envelopes: int = _setting(200, "most envelopes in one transaction or poll", rules.whole(1, 10_000))
     batch_wait_ms: int = _setting(50, "longest wait for a batch to fill", rules.whole(0, 60_000))
     batch_bytes: int = _setting(4 * 1024 * 1024, "most bytes in one batch", rules.whole(65_536, 64 * 1024 * 1024))
@@ -88,6 +91,9 @@ class Settings:
     history_url: str = _setting("", "a recent-messages service to fill gaps from; empty: none", rules.history_url)
     history_per_minute: int = _setting(60, "most requests to that service in a minute", rules.whole(1, 6_000))
     public_url: str = _setting("", "the API's address as browsers see it; empty: where it listens", rules.public_url)
+    trusted_proxies: str = _setting(
+        "", "proxies before the API whose X-Forwarded-For is believed; empty: none", rules.networks
+    )
     web_database_url: str = _setting(
         "", "the database as role twzrd_web; empty: made from the other", rules.database_url
     )
@@ -102,6 +108,9 @@ class Settings:
         None, "the key that pays fees, a Solana key file; default home/keys/fee-payer.json", rules.path
     )
     signer_socket: Path | None = _setting(None, "where the signer listens; default home/run/signer.sock", rules.path)
+    payer_socket: Path | None = _setting(
+        None, "where the payer listens for the API; default home/run/payer.sock", rules.path
+    )
     cluster: Literal["localnet", "devnet", "testnet", "mainnet"] = _setting(
         "localnet", "which Solana the claims are paid on", rules.one_of("localnet", "devnet", "testnet", "mainnet")
     )
@@ -155,6 +164,14 @@ class Settings:
     @property
     def signer_socket_path(self) -> Path:
         return self.signer_socket or self.home / "run" / "signer.sock"
+
+    @property
+    def payer_socket_path(self) -> Path:
+        return self.payer_socket or self.home / "run" / "payer.sock"
+
+    @property
+    def last_signed_path(self) -> Path:
+        return self.home / "signer" / "last-signed.json"
 
     @property
     def archive_path(self) -> Path:

@@ -85,14 +85,16 @@ class Supervisor:
             await ended
 
 
-def parts_of(port: int) -> list[Part]:
-    """Everything one machine needs."""
+def parts_of(port: int, *, claims: bool = False) -> list[Part]:
+    """Everything one machine needs. claims: a mint is configured, so claims are paid."""
+    paying = [Part("sign", ["sign"]), Part("pay", ["pay"])] if claims else []
     return [
         Part("work", ["work"]),
         Part("project", ["project"]),
         Part("archive", ["archive"]),
         Part("close", ["close"]),
         Part("serve", ["serve", "--port", str(port)]),
+        *paying,
     ]
 
 
@@ -105,7 +107,9 @@ async def run_up(settings: Settings, port: int | None, collect: Sequence[str] = 
         environment = {"TWZRD_DATABASE_URL": stack.enter_context(compose.database(settings))}
         if settings.log == "kafka":
             environment["TWZRD_KAFKA_BOOTSTRAP"] = stack.enter_context(compose.broker(settings))
-        parts = parts_of(settings.api_port if port is None else port)
+        if port is not None:
+            environment["TWZRD_API_PORT"] = str(port)  # the signer must know the site that wallets are bound on
+        parts = parts_of(settings.api_port if port is None else port, claims=bool(settings.mint))
         if collect:
             parts.append(Part("collect", ["collect", *collect]))
         supervisor = Supervisor(settings, parts, environment)

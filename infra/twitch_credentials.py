@@ -25,14 +25,18 @@ def read(settings: Settings) -> Credentials:
     return _read_file(settings.twitch_credentials_path)
 
 
+def find(settings: Settings) -> Credentials | None:
+    """The same, but None where none were given. Raises KeyFileError for what was given and cannot be used."""
+    given = settings.twitch_client_id or settings.twitch_client_secret.reveal() or settings.twitch_credentials_file
+    return read(settings) if given or settings.twitch_credentials_path.exists() else None
+
+
 def _read_file(path: Path) -> Credentials:
     mend = "write the two lines client_id=... and client_secret=... of your application at dev.twitch.tv/console"
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
-        raise KeyFileError(
-            f"the discovery asks Twitch and needs credentials: {path} is not there; {mend} (mode 0600)"
-        ) from None
+        raise KeyFileError(f"asking Twitch needs credentials: {path} is not there; {mend} (mode 0600)") from None
     except OSError as error:
         raise KeyFileError(f"cannot read Twitch credentials {path}: {error.strerror}; whose file is it?") from error
     with os.fdopen(descriptor, "rb") as file:

@@ -24,7 +24,7 @@ from streams.log.port import CHAT_EVENTS, CHAT_TEXT, LogRecord
 
 DAY_MS: Final = 86_400_000
 Suppressed = Callable[[str, str], bool]
-"""(identity, login) -> whether that viewer opted out."""
+"""(identity, login) -> whether that viewer opted out, or may have: a deletion names its author by login alone."""
 
 
 @dataclass(slots=True)

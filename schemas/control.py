@@ -26,6 +26,7 @@ MAX_BYTES: Final = 16 * 1024
 Origin = Literal["operator", "discovery"]
 """Whose wish it is: both may want a channel, each takes back its own only."""
 Ruling = Literal["allow", "deny", "none"]
+Liveness = Literal["running", "stopped"]
 
 _LOGIN = re.compile(r"[a-z0-9_]{1,64}")
 _ROOM_ID = re.compile(r"[0-9]{1,20}")
@@ -65,6 +66,17 @@ class Ruled(msgspec.Struct, array_like=True, frozen=True, tag="ruled"):
     by: str
     at_ms: int
     note: str
+
+
+class Renamed(msgspec.Struct, array_like=True, frozen=True, tag="renamed"):
+    """The channel of that room id bore `login` and bears `to` now: an older wish for `login` stands for `to`."""
+
+    v: int
+    login: str
+    to: str
+    room_id: str
+    by: str
+    at_ms: int
 
 
 class OptOut(msgspec.Struct, array_like=True, frozen=True, tag="optout"):
@@ -109,6 +121,17 @@ class ChannelState(msgspec.Struct, array_like=True, frozen=True, tag="state"):
     tried: list[Attempt]
 
 
+class Heartbeat(msgspec.Struct, array_like=True, frozen=True, tag="heartbeat"):
+    """A collector, since its start at since_ms: it runs, or it stopped in order. What was reported before since_ms is
+    of an earlier start under the same name."""
+
+    v: int
+    collector: str
+    state: Liveness
+    since_ms: int
+    at_ms: int
+
+
 class Snapshot(msgspec.Struct, array_like=True, frozen=True, tag="snapshot"):
     """How many watched a live channel at at_ms, and what its streamer says is on. started_at_ms: of the broadcast."""
 
@@ -122,7 +145,7 @@ class Snapshot(msgspec.Struct, array_like=True, frozen=True, tag="snapshot"):
     started_at_ms: int | None
 
 
-Record = Wanted | Unwanted | Ruled | OptOut | OptIn | ChannelState | Snapshot
+Record = Wanted | Unwanted | Ruled | Renamed | OptOut | OptIn | ChannelState | Heartbeat | Snapshot
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[Record] = msgspec.msgpack.Decoder(Record)
@@ -135,10 +158,14 @@ def key(record: Record) -> bytes:
             return f"wanted|{record.origin}|{record.login}".encode()
         case Ruled():
             return f"ruled|{record.login}".encode()
+        case Renamed():
+            return f"renamed|{record.login}".encode()
         case OptOut() | OptIn():
             return f"suppressed|{record.viewer}".encode()
         case ChannelState():
             return f"state|{record.collector}|{record.login}".encode()
+        case Heartbeat():
+            return f"heartbeat|{record.collector}".encode()
         case Snapshot():
             return f"snapshot|{record.channel}".encode()
 
@@ -188,6 +215,13 @@ def _check(record: Record) -> None:
                 _check_form(_ROOM_ID, "room id", record.room_id)
         case Unwanted() | Ruled():
             _check_form(_LOGIN, "login", record.login)
+        case Renamed():
+            _check_form(_LOGIN, "login", record.login)
+            _check_form(_LOGIN, "login", record.to)
+            _check_form(_ROOM_ID, "room id", record.room_id)
+            _check_text(record.by, at_most=MAX_NAME_CHARS)
+            if record.login == record.to:
+                raise SchemaError(f"control record: {record.login} renamed to itself is no rename")
         case OptOut() | OptIn():
             identities.check(record.viewer)
             _check_text(record.viewer, at_most=identities.MAX_IDENTITY_BYTES)
@@ -213,6 +247,9 @@ def _check(record: Record) -> None:
             for one in record.tried:
                 _check_time(one.at_ms)
                 _check_text(one.what, one.outcome)
+        case Heartbeat():
+            _check_text(record.collector, at_most=MAX_NAME_CHARS)
+            _check_time(record.since_ms)
 
 
 def _check_form(form: re.Pattern[str], name: str, value: str) -> None:

@@ -9,6 +9,8 @@ from schemas.policy import DEFAULT_POLICY, Policy, PolicySchedule
 from schemas.sealed import SealAssembler, SealedEpoch, decode_record
 from schemas.streams import EPOCH_SEALED
 from streams.collect.live.intake import LiveIntake
+from streams.collect.live.port import Suppressed
+from streams.collect.live.suppression import Suppression
 from streams.core.outputs import Output
 from streams.core.shard import Shard
 
@@ -91,9 +93,9 @@ class Sink:
         return joined
 
 
-def intake_into(sink: Sink, source: str = "s", **given: Any) -> LiveIntake:
+def intake_into(sink: Sink, source: str = "s", *, suppressed: Suppressed | None = None, **given: Any) -> LiveIntake:
     """An Intake on that sink."""
-    return LiveIntake(source, sink, **given)
+    return LiveIntake(source, sink, Suppression(suppressed) if suppressed else None, **given)
 
 
 def sealed_of(values: list[bytes], policy: Policy = DEFAULT_POLICY) -> dict[tuple[str, int], SealedEpoch]:

@@ -1,7 +1,8 @@
-"""Twitch's id server and Helix as far as the discovery asks them, over real HTTP on 127.0.0.1, with faults on demand.
+"""Twitch's id server and Helix as far as a collector asks them, over real HTTP on 127.0.0.1, with faults on demand.
 
-Speaks as dev.twitch.tv/docs says: token (client credentials), validate, GET /streams with cursors, user_login, the
-bucket of points and its headers. Tests set `streams` and queue `faults`; `requests` tells what was asked.
+Speaks as dev.twitch.tv/docs says: token (client credentials), validate, GET /streams with cursors, user_login, GET
+/users by id, the bucket of points and its headers. Tests set `streams` and `users` and queue `faults`; `requests` tells
+what was asked.
 """
 
 import asyncio
@@ -75,6 +76,8 @@ class ScriptedHelix:
 
     wall_s: Callable[[], float]
     streams: list[Live] = field(default_factory=list)
+    users: dict[str, str] = field(default_factory=dict)
+    """id -> login, of those that are there and not suspended."""
     expires_in_s: int = 5_000_000
     points: int = 800
     faults: deque[int | bytes] = field(default_factory=deque)
@@ -85,6 +88,8 @@ class ScriptedHelix:
     requests: list[str] = field(default_factory=list)
     reset_s: float = 0.0
     url: str = ""
+    headers: dict[str, str] = field(default_factory=dict)
+    """Of the answer that is being made."""
     on_page: Callable[[int], None] = lambda page: None
 
     @property
@@ -100,6 +105,7 @@ class ScriptedHelix:
         app.router.add_post("/oauth2/token", self._token)
         app.router.add_get("/oauth2/validate", self._validate)
         app.router.add_get("/helix/streams", self._streams)
+        app.router.add_get("/helix/users", self._users)
         return app
 
     async def _token(self, request: web.Request) -> web.Response:
@@ -125,11 +131,11 @@ class ScriptedHelix:
         good = scheme == "OAuth" and token in self.good_tokens
         return web.json_response({"client_id": CLIENT_ID} if good else {"status": 401}, status=200 if good else 401)
 
-    async def _streams(self, request: web.Request) -> web.Response:
-        self.requests.append(f"streams?{request.query_string}")
+    def _refusal(self, request: web.Request) -> web.Response | None:
+        """What the bucket, the faults and the token say against it; else sets `headers`."""
         if self.wall_s() >= self.reset_s:
             self.points, self.reset_s = max(self.points, 800), float(int(self.wall_s()) + 60)
-        headers = {
+        headers = self.headers = {
             "Ratelimit-Limit": "800",
             "Ratelimit-Remaining": str(max(0, self.points - 1)),
             "Ratelimit-Reset": str(int(self.reset_s)),
@@ -145,6 +151,21 @@ class ScriptedHelix:
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         if scheme != "Bearer" or token not in self.good_tokens or request.headers.get("Client-Id") != CLIENT_ID:
             return web.json_response({"status": 401, "message": "Invalid OAuth token"}, status=401, headers=headers)
+        return None
+
+    async def _users(self, request: web.Request) -> web.Response:
+        self.requests.append(f"users?{request.query_string}")
+        if (refusal := self._refusal(request)) is not None:
+            return refusal
+        ids = request.query.getall("id", [])
+        assert 1 <= len(ids) <= PAGE
+        data = [{"id": one, "login": self.users[one], "display_name": "x"} for one in ids if one in self.users]
+        return web.json_response({"data": data}, headers=self.headers)
+
+    async def _streams(self, request: web.Request) -> web.Response:
+        self.requests.append(f"streams?{request.query_string}")
+        if (refusal := self._refusal(request)) is not None:
+            return refusal
         logins = set(request.query.getall("user_login", []))
         assert len(logins) <= PAGE and int(request.query["first"]) <= PAGE
         found = [one for one in self.streams if not logins or one.login in logins]
@@ -157,7 +178,7 @@ class ScriptedHelix:
             "pagination": {"cursor": str(start + PAGE)} if more else {},
         }
         self.on_page(start // PAGE)
-        return web.json_response(answer, headers=headers)
+        return web.json_response(answer, headers=self.headers)
 
 
 @asynccontextmanager

@@ -23,6 +23,9 @@ MODULES: Final = {
     "chat": ("simulate", "twitch-sim"),
     "control": ("channels", "optout"),
     "beside": ("discover", "close", "raw"),
+    "twitch_login": ("twitch-login",),
+    "chain": ("localnet", "token"),
+    "claims": ("sign", "pay", "claims"),
 }
 """Which module of this folder has which commands. A process imports the module of the one it runs: the servers' client
 libraries take longer to import than many a replay takes."""

@@ -92,16 +92,21 @@ def why(settings: Settings, name: str, as_json: bool) -> None:
         print_json(facts)
         return
     click.echo(f"{facts['channel']}: {'wanted' if facts['wanted'] else 'not wanted'}")
+    if renamed := facts["renamed"]:
+        _say(f"  renamed to {renamed['to']} on {renamed['at']}, followed by room {renamed['room_id']}", "")
     for wish in facts["wishes"]:
-        _say(f"  wanted by {wish['origin']} ({wish['by']}) since {wish['at']}", wish["note"])
+        named = "" if wish["login"] == facts["channel"] else f"as {wish['login']} "
+        _say(f"  wanted {named}by {wish['origin']} ({wish['by']}) since {wish['at']}", wish["note"])
     if facts["ruling"]:
         ruled = facts["ruling"]
         _say(f"  {ruled['ruling']} to the discovery, said by {ruled['by']} at {ruled['at']}", ruled["note"])
     for state in facts["collectors"]:
-        _say(f"  {state['collector']}: {state['state']} since {state['since']}", state["reason"])
+        since = f" since {state['since']}" if state["since"] else ""
+        _say(f"  {state['collector']}: {state['state']}{since}", state["reason"])
         for attempt in state["tried"]:
             _say(f"    {attempt['at']} {attempt['what']}", attempt["outcome"])
-        click.echo(f"    reported {harmless(state['reported'])}")
+        heard = "" if state["heard_s_ago"] is None else f", the collector last heard of {state['heard_s_ago']} s ago"
+        click.echo(f"    reported {harmless(state['reported'])}{heard}")
     if facts["wanted"] and not facts["collectors"]:
         click.echo("  no collector has said anything of it yet: is one running? (twzrd collect)")
 

@@ -12,7 +12,7 @@ from infra.settings import Settings
 
 @click.group()
 def keys() -> None:
-    """The pepper and the operator's key: made once, mode 0600, never overwritten."""
+    """The pepper, the operator's key and the session key: made once, mode 0600, never overwritten."""
 
 
 def _rows(states: list[key_files.KeyState]) -> list[dict[str, object]]:
@@ -31,6 +31,7 @@ _COLUMNS = ("key", "path", "made now", "fingerprint")
 def init(settings: Settings, as_json: bool) -> None:
     """Make the keys that are not there yet."""
     made = key_files.init(settings.pepper_path, settings.operator_key_path)
+    made.append(key_files.init_session_key(settings.session_key_path))
     print_rows(_COLUMNS, _rows(made), as_json=as_json)
 
 
@@ -44,6 +45,8 @@ def show(settings: Settings, secret: bool, as_json: bool) -> None:
         click.echo(key_files.read_operator_key(settings.operator_key_path))
         return
     shown = key_files.show(settings.pepper_path, settings.operator_key_path)
+    if settings.session_key_path.exists():
+        shown.append(key_files.show_session_key(settings.session_key_path))
     print_rows(_COLUMNS, _rows(shown), as_json=as_json)
 
 
@@ -51,7 +54,8 @@ def show(settings: Settings, secret: bool, as_json: bool) -> None:
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
 @click.pass_obj
 def backup(settings: Settings, folder: Path) -> None:
-    """Copy both keys into FOLDER. Without the pepper nobody can show again whom a leaf belongs to."""
+    """Copy pepper and operator's key into FOLDER. Without the pepper nobody can show again whom a leaf belongs to.
+    The session key needs no copy: a new one only signs everybody out."""
     for path in key_files.backup(settings.pepper_path, settings.operator_key_path, folder):
         click.echo(str(path))
 

@@ -16,6 +16,8 @@ from infra.postgres.errors import PostgresError, PostgresUnavailable
 
 DATABASE = "twzrd"
 ROLE = "twzrd"
+ROLES = (ROLE, "twzrd_web", "twzrd_payer", "twzrd_signer")
+"""Who may come in: the owner, and the roles of the claim side (docs/claims.md, Roles), once a migration made them."""
 INITDB_TIMEOUT_S = 120.0
 
 # A laptop's share: enough for the log and its read models, small beside everything else that runs there.
@@ -112,8 +114,8 @@ def write_settings(cluster: Path, socket_dir: str, account: Account | None, dura
         raise PostgresUnavailable(
             f"user id {os.geteuid()} has no entry in /etc/passwd, which Postgres needs; add one or run as a named user"
         ) from None
-    _write(cluster / "pg_hba.conf", f"local all {ROLE} peer map=twzrd\n", account)
-    _write(cluster / "pg_ident.conf", f'twzrd "{user}" {ROLE}\n', account)
+    _write(cluster / "pg_hba.conf", f"local all {','.join(ROLES)} peer map=twzrd\n", account)
+    _write(cluster / "pg_ident.conf", "".join(f'twzrd "{user}" {role}\n' for role in ROLES), account)
 
 
 def _must(argv: list[str], account: Account | None, cwd: Path, stdin: str = "") -> None:

@@ -39,8 +39,19 @@ class Answers:
                 self._confirmed(connection, login, None, at_ms)
             elif (verb == b"PART" and ours) or (verb == b"KICK" and params[1:2] == [connection.nick]):
                 self._put_out(connection, login, verb.decode())
+            elif verb != b"KICK":
+                self._others(verb)
+        elif verb == b"353":
+            names = params[-1].split() if len(params) >= 4 else []
+            self._roster.metrics.members_listed_total += sum(name != connection.nick for name in names)
         elif refused := refusal_of(message):
             self._refused(connection, refused.login, refused.refusal, refused.word)
+
+    def _others(self, verb: bytes) -> None:
+        """Somebody else came or went: nothing is kept of it but the number, no name reaches log, report or disk."""
+        metrics = self._roster.metrics
+        metrics.members_joined_total += verb == b"JOIN"
+        metrics.members_parted_total += verb == b"PART"
 
     def _confirmed(self, connection: Connection, login: str, room_id: str | None, at_ms: int) -> None:
         if login in connection.parting:

@@ -84,6 +84,7 @@ class Connection(asyncio.Protocol):
         timing: Timing,
         *,
         room: int = CHANNELS,
+        membership: bool = False,
         clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
         loop = asyncio.get_running_loop()
@@ -105,7 +106,7 @@ class Connection(asyncio.Protocol):
         self._metrics = metrics
         self._timing = timing
         self._buffer = LineBuffer()
-        self._handshake = Handshake(chance)
+        self._handshake = Handshake(chance, membership=membership)
         self._keepalive = Keepalive(loop.time(), timing.deadlines)
         self._timer: asyncio.TimerHandle | None = None
         self._suspected = False

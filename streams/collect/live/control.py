@@ -13,6 +13,7 @@ from typing import Final
 from schemas import control as records
 from schemas.errors import SchemaError, TwzrdError
 from schemas.identity import LOGIN_PREFIX
+from streams.collect.live.renames import Renames
 from streams.log.port import CONTROL, Append, Log, LogError
 
 logger: Final = logging.getLogger(__name__)
@@ -42,6 +43,8 @@ class ControlCounters:
     """Records passed over because they are damaged or of a newer program."""
     over_bound_total: int = 0
     """Records passed over at MAX_CHANNELS or MAX_STATES."""
+    forgotten_total: int = 0
+    """Room ids and renames said longest ago, forgotten at MAX_CHANNELS of each."""
     log_lost_total: int = 0
 
 
@@ -49,7 +52,7 @@ class ControlSets:
     """What the records say together. Feed them in order; feeding one twice changes nothing."""
 
     def __init__(self, *, states: bool = False) -> None:
-        """states: also remember what collectors report (for `why`; a collector itself has no need)."""
+        """states: also remember what collectors report, and when they were heard (for `why`; they have no need)."""
         self.counters = ControlCounters()
         self.wishes: dict[str, dict[records.Origin, records.Wanted]] = {}
         """login -> whose wish, as long as it holds."""
@@ -57,12 +60,20 @@ class ControlSets:
         self.suppressed: dict[str, records.OptOut] = {}
         self.states: dict[tuple[str, str], records.ChannelState] = {}
         """(login, collector) -> its last report."""
+        self.heartbeats: dict[str, tuple[records.Heartbeat, int]] = {}
+        """Collector -> its last, and when the log took that in (ms UTC)."""
+        self.room_ids: dict[str, str] = {}
+        """login -> the room id by which some collector, or the discovery, knew it last, unless that was renamed since;
+        outlives every process."""
+        self.renames = Renames()
         self.version = 0
         """Rises with every change of `suppressed`."""
+        self._by_id = 0
+        """How many of `suppressed` are Twitch ids."""
         self._keep_states = states
 
-    def feed(self, value: bytes) -> None:
-        """Take one record's bytes in. Raises ControlError at MAX_SUPPRESSED."""
+    def feed(self, value: bytes, time_ms: int = 0) -> None:
+        """Take one record's bytes in; time_ms: when the log did. Raises ControlError at MAX_SUPPRESSED."""
         self.counters.records_total += 1
         try:
             record = records.decode(value)
@@ -74,9 +85,12 @@ class ControlSets:
             case records.Wanted():
                 if self._room(record.login in self.wishes, len(self.wishes), MAX_CHANNELS):
                     self.wishes.setdefault(record.login, {})[record.origin] = record
+                    self.renames.wished(record)
+                self._reported(record.login, record.room_id)
             case records.Unwanted():
                 wishes = self.wishes.get(record.login, {})
                 wishes.pop(record.origin, None)
+                self.renames.unwished(record)
                 if not wishes:
                     self.wishes.pop(record.login, None)
             case records.Ruled():
@@ -84,32 +98,58 @@ class ControlSets:
                     self.rulings.pop(record.login, None)
                 elif self._room(record.login in self.rulings, len(self.rulings), MAX_CHANNELS):
                     self.rulings[record.login] = record
+            case records.Renamed():
+                self.renames.take(record)
+                if len(self.renames.said) > MAX_CHANNELS:
+                    self.renames.forget_oldest()
+                    self.counters.forgotten_total += 1
+                self.room_ids.pop(record.login, None)
+                self._knows(record.to, record.room_id)
             case records.OptOut():
                 if record.viewer not in self.suppressed and len(self.suppressed) >= MAX_SUPPRESSED:
                     raise ControlError(
                         f"more than {MAX_SUPPRESSED} viewers opted out; raise the bound MAX_SUPPRESSED, "
                         "collecting without it would keep what must not be kept"
                     )
+                self._by_id += record.viewer not in self.suppressed and not record.viewer.startswith(LOGIN_PREFIX)
                 self.suppressed[record.viewer] = record
                 self.version += 1
             case records.OptIn():
                 if self.suppressed.pop(record.viewer, None) is not None:
+                    self._by_id -= not record.viewer.startswith(LOGIN_PREFIX)
                     self.version += 1
             case records.ChannelState():
+                self._reported(record.login, record.room_id)
                 where = record.login, record.collector
                 if self._keep_states and self._room(where in self.states, len(self.states), MAX_STATES):
                     self.states[where] = record
+            case records.Heartbeat():
+                known = record.collector in self.heartbeats
+                if self._keep_states and self._room(known, len(self.heartbeats), MAX_STATES):
+                    self.heartbeats[record.collector] = record, time_ms
             case records.Snapshot():
                 pass  # for the read models
 
     def wanted(self) -> frozenset[str]:
-        """Logins that some origin wants; the discovery's wishes only where no operator denies them."""
-        return frozenset(login for login in self.wishes if self.wants(login))
+        """Logins that some origin wants, under the names they bear now; the discovery's wishes only where no operator
+        denies them."""
+        found = set()
+        for login, wishes in self.wishes.items():
+            for origin, wish in wishes.items():
+                now = self.renames.bearer(wish)
+                if origin == "operator" or not (self.denies(login) or self.denies(now)):
+                    found.add(now)
+        return frozenset(found)
 
-    def wants(self, login: str) -> bool:
-        """Whether that channel is to be collected."""
-        wishes = self.wishes.get(login, {})
-        return "operator" in wishes or ("discovery" in wishes and not self.denies(login))
+    def wishes_for(self, name: str) -> dict[str, dict[records.Origin, records.Wanted]]:
+        """Wishes that name the login, and those that stand for it since a rename, by the login that they name."""
+        found: dict[str, dict[records.Origin, records.Wanted]] = {}
+        for login, wishes in self.wishes.items():
+            if login == name:
+                found[login] = wishes
+            elif followed := {origin: one for origin, one in wishes.items() if self.renames.bearer(one) == name}:
+                found[login] = followed
+        return found
 
     def denies(self, login: str) -> bool:
         """Whether the discovery must leave it alone."""
@@ -125,6 +165,24 @@ class ControlSets:
         if not self.suppressed:
             return False
         return identity in self.suppressed or LOGIN_PREFIX + login in self.suppressed
+
+    @property
+    def any_by_id(self) -> bool:
+        """Whether anybody is opted out by Twitch id."""
+        return self._by_id > 0
+
+    def _reported(self, login: str, room_id: str | None) -> None:
+        # A late report of a room that is known to have left the login says nothing of who bears that by now.
+        away = self.renames.said.get(login)
+        if room_id is not None and (away is None or away.room_id != room_id):
+            self._knows(login, room_id)
+
+    def _knows(self, login: str, room_id: str) -> None:
+        self.room_ids.pop(login, None)
+        self.room_ids[login] = room_id
+        if len(self.room_ids) > MAX_CHANNELS:
+            del self.room_ids[next(iter(self.room_ids))]
+            self.counters.forgotten_total += 1
 
     def _room(self, known: bool, held: int, bound: int) -> bool:
         if known or held < bound:
@@ -143,6 +201,8 @@ class ControlView:
         self._next = 0
         self._ready = asyncio.Event()
         self._news = asyncio.Event()
+        self._looked = asyncio.Event()
+        self._empty_looks = 0
 
     async def follow(self) -> None:
         """Until cancelled. Outlives a lost log; raises ControlError where the sets outgrow their bound."""
@@ -170,10 +230,21 @@ class ControlView:
                 self._tell()
             elif found:
                 self._tell()
+            self._empty_looks += not found
+            self._looked.set()
+            self._looked = asyncio.Event()
 
     async def ready(self) -> None:
         """Wait until everything is known that the stream held when following began."""
         await self._ready.wait()
+
+    async def caught_up(self) -> None:
+        """Wait until everything is known that the stream holds now. Raises LogError where the log is away."""
+        _, end = await self._log.span(CONTROL, 0)
+        # Compaction may have left nothing up to the end; the first empty look may have begun before.
+        enough = self._empty_looks + 2
+        while self._next < end and self._empty_looks < enough:
+            await self._looked.wait()
 
     async def changes(self) -> AsyncIterator[frozenset[str]]:
         """The wanted logins once they are known, and again at every change; what changed meanwhile comes as one."""
@@ -197,6 +268,16 @@ class ControlView:
         """See port.Suppressed."""
         return self.sets.version
 
+    @property
+    def any_by_id(self) -> bool:
+        """See port.Suppressed."""
+        return self.sets.any_by_id
+
+    @property
+    def news(self) -> asyncio.Event:
+        """Set when anything more is said; each time another event, so take it before looking."""
+        return self._news
+
     def _tell(self) -> None:
         self._news.set()
         self._news = asyncio.Event()
@@ -211,7 +292,7 @@ async def read_sets(log: Log, *, states: bool = False) -> ControlSets:
         if not found:
             break
         for record in found:
-            sets.feed(record.value)
+            sets.feed(record.value, record.time_ms)
             at = record.offset + 1
     return sets
 

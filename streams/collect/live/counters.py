@@ -22,6 +22,8 @@ class IntakeCounters:
     room_clears: int = 0
     notices_without_user: int = 0
     suppressed_events: int = 0
+    unidentified_events: int = 0
+    """Of somebody who may have opted out: named by a login whose id is not known, while others are opted out by id."""
     quarantined_events: int = 0
     """Time stamps far ahead of Twitch's own time: a dead letter, not an event."""
     envelopes: int = 0
@@ -69,6 +71,10 @@ class OutboundCounters:
     """How often sending changed over to the spool: the log was down or slow."""
     spooled_records: int = 0
     replayed_records: int = 0
+    suppressed_events: int = 0
+    """Taken out of records that waited for the log, since their viewer opted out meanwhile."""
+    unidentified_events: int = 0
+    """The same of those who may have: see IntakeCounters."""
     spool_bytes: int = 0
     spool_full: int = 0
     """Writes that the bound of the spool turned down."""

@@ -11,7 +11,8 @@ from typing import Final
 from streams.collect.irc import Message
 
 CAPABILITIES: Final = (b"twitch.tv/tags", b"twitch.tv/commands")
-"""Not twitch.tv/membership: nothing here reads who comes and goes, and Twitch stops saying so in large channels."""
+MEMBERSHIP: Final = b"twitch.tv/membership"
+"""Only where it is wanted: nothing here is made of who comes and goes, and Twitch stops saying so in large channels."""
 PASSWORD: Final = b"SCHMOOPIIE"
 """Any word does for an anonymous nick."""
 _REFUSALS: Final = {b"464", b"465", b"463", b"451"}
@@ -25,11 +26,12 @@ def anonymous_nick(chance: random.Random) -> bytes:
 
 
 class Handshake:
-    """One connection's registration. `welcomed` and `refused` say how it went."""
+    """One connection's registration. membership: whether that is asked for, too. `welcomed` and `refused` say how it
+    went."""
 
-    def __init__(self, chance: random.Random) -> None:
+    def __init__(self, chance: random.Random, *, membership: bool = False) -> None:
         self._chance = chance
-        self._open = list(CAPABILITIES)
+        self._open = [*CAPABILITIES, MEMBERSHIP] if membership else list(CAPABILITIES)
         self._nick_tries = 0
         self.nick = anonymous_nick(chance)
         self.granted: set[bytes] = set()

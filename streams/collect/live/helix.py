@@ -1,6 +1,8 @@
-"""Twitch Helix: which streams are live now. HTTP in, Stream rows out; stands under the discovery.
+"""Twitch Helix: which streams are live now, and which logins ids bear. HTTP in, rows out; stands under the
+discovery and the following of renames.
 
-Rules: dev.twitch.tv/docs/api/reference#get-streams (sorted by viewers, 100 a page, cursors) and
+Rules: dev.twitch.tv/docs/api/reference#get-streams (sorted by viewers, 100 a page, cursors), #get-users (by id, at most
+100 a question; who is suspended or gone is left out), and
 dev.twitch.tv/docs/api/guide#rate-limits (Ratelimit-Remaining, -Reset: a bucket of points; 429 when it is empty).
 """
 
@@ -23,7 +25,7 @@ from streams.collect.live.app_token import TIMEOUT, AppToken, Credentials, Helix
 logger: Final = logging.getLogger(__name__)
 
 PAGE: Final = 100
-"""Streams of one answer, and logins of one question: Helix's bound for both."""
+"""Streams of one answer, and logins or ids of one question: Helix's bound for all."""
 MAX_PAGES: Final = 20
 MAX_ANSWER_BYTES: Final = 4 << 20
 ATTEMPTS: Final = 5
@@ -54,6 +56,16 @@ class _Page(msgspec.Struct):
     pagination: _Pagination = msgspec.field(default_factory=_Pagination)
 
 
+class _User(msgspec.Struct):
+    id: str
+    login: str
+
+
+class _Users(msgspec.Struct):
+    data: list[_User]
+
+
+_users_decoder = msgspec.json.Decoder(_Users)
 _page_decoder = msgspec.json.Decoder(_Page)
 
 
@@ -82,6 +94,8 @@ class HelixCounters:
     tokens_refused_total: int = 0
     malformed_streams_total: int = 0
     """Streams passed over because a field is of no documented form."""
+    malformed_users_total: int = 0
+    """Users passed over for the same reason."""
 
 
 @dataclass(slots=True)
@@ -134,11 +148,32 @@ class Helix:
                 found |= {stream.room_id: stream for stream in page}
         return list(found.values())
 
+    async def logins_of(self, room_ids: Sequence[str]) -> dict[str, str]:
+        """room id -> the login that it bears now, of those that Twitch knows and did not suspend. Raises HelixError."""
+        found: dict[str, str] = {}
+        for start in range(0, len(room_ids), PAGE):
+            asked = room_ids[start : start + PAGE]
+            body = await self._get("/users", [("id", one) for one in asked])
+            try:
+                users = _users_decoder.decode(body).data
+            except (msgspec.DecodeError, UnicodeDecodeError):
+                raise HelixError(f"GET /users: an answer of {len(body)} bytes that lists no users") from None
+            for user in users:
+                try:
+                    login = control.login(user.login)
+                except SchemaError:
+                    login = ""
+                if login and user.id in asked:
+                    found[user.id] = login
+                else:
+                    self.counters.malformed_users_total += 1
+        return found
+
     async def _pages(self, asked: list[tuple[str, str]], max_pages: int) -> AsyncIterator[list[Stream]]:
         cursor = ""
         for _ in range(max_pages):
             after = [("after", cursor)] if cursor else []
-            body = await self._get([("first", str(PAGE)), *asked, *after])
+            body = await self._get("/streams", [("first", str(PAGE)), *asked, *after])
             try:
                 page = _page_decoder.decode(body)
             except (msgspec.DecodeError, UnicodeDecodeError):
@@ -148,8 +183,8 @@ class Helix:
                 return
             cursor = page.pagination.cursor
 
-    async def _get(self, parameters: list[tuple[str, str]]) -> bytes:
-        """One answer of GET /streams; waits for the rate limit, tries again after faults, at most ATTEMPTS times."""
+    async def _get(self, path: str, parameters: list[tuple[str, str]]) -> bytes:
+        """One answer of GET path; waits for the rate limit, tries again after faults, at most ATTEMPTS times."""
         why = ""
         for attempt in range(ATTEMPTS):
             if attempt:
@@ -162,11 +197,11 @@ class Helix:
             self.counters.requests_total += 1
             try:
                 async with self._session.get(
-                    f"{self._url}/streams", params=parameters, headers=headers, timeout=TIMEOUT
+                    f"{self._url}{path}", params=parameters, headers=headers, timeout=TIMEOUT
                 ) as answer:
                     status = answer.status
                     self._note_rate(answer.headers)
-                    body = b"" if status != 200 else await _bounded(answer)
+                    body = b"" if status != 200 else await _bounded(path, answer)
             except (aiohttp.ClientError, TimeoutError) as error:
                 why = type(error).__name__
                 continue
@@ -180,8 +215,8 @@ class Helix:
                 self.counters.rate_limited_total += 1
                 self._remaining = 0
             elif status < 500:
-                raise HelixError(f"GET /streams: {why}; Helix does not take what was asked")
-        raise HelixError(f"GET /streams failed {ATTEMPTS} times, last with {why}")
+                raise HelixError(f"GET {path}: {why}; Helix does not take what was asked")
+        raise HelixError(f"GET {path} failed {ATTEMPTS} times, last with {why}")
 
     def _note_rate(self, headers: Mapping[str, str]) -> None:
         remaining, reset = (_number(headers, f"Ratelimit-{name}") for name in ("Remaining", "Reset"))
@@ -217,12 +252,12 @@ class Helix:
         return stream
 
 
-async def _bounded(answer: aiohttp.ClientResponse) -> bytes:
+async def _bounded(path: str, answer: aiohttp.ClientResponse) -> bytes:
     body = bytearray()
     async for chunk in answer.content.iter_chunked(64 * 1024):
         body += chunk
         if len(body) > MAX_ANSWER_BYTES:
-            raise HelixError(f"GET /streams: an answer over the bound of {MAX_ANSWER_BYTES} bytes")
+            raise HelixError(f"GET {path}: an answer over the bound of {MAX_ANSWER_BYTES} bytes")
     return bytes(body)
 
 

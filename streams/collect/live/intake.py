@@ -23,7 +23,7 @@ from streams.collect.live.counters import IntakeCounters
 from streams.collect.live.dead_lines import DeadLines
 from streams.collect.live.holes import Holes
 from streams.collect.live.lines import QuickLines, split_lines
-from streams.collect.live.port import Outbound, Suppressed, Texts
+from streams.collect.live.port import Outbound, Texts
 from streams.collect.live.suppression import NobodySuppressed, Suppression
 from streams.collect.twitch import Event, Skip, derived_id
 
@@ -51,7 +51,7 @@ class LiveIntake:
         self,
         source: str,
         outbound: Outbound,
-        suppressed: Suppressed | None = None,
+        suppression: Suppression | None = None,
         *,
         texts: Texts | None = None,
         said_to_ms: dict[str, int] | None = None,
@@ -63,7 +63,7 @@ class LiveIntake:
         self.channels = Channels(self.clock, dict(said_to_ms or {}))
         self._source = source
         self._outbound = outbound
-        self._suppression = Suppression(suppressed or NobodySuppressed())
+        self._suppression = suppression or Suppression(NobodySuppressed())
         self._texts = texts
         self._tick_ms = tick_ms
         self._lines = QuickLines()
@@ -127,7 +127,7 @@ class LiveIntake:
 
     def _keep_text(self, texts: Texts, event: Event, line: bytes) -> None:
         """A message's text, unless its viewer opted out."""
-        if self._suppression.hides((event.viewer, event.login)):
+        if self._suppression.hides(event.viewer, event.login):
             return
         event_id, text = event.id or derived_id(line, 0), parse_line(line).params[-1].decode(errors="replace")
         texts.put(event.channel, event.channel_login, event_id, event.at_ms, event.viewer, event.login, text)
@@ -186,8 +186,7 @@ class LiveIntake:
 
     def _admitted(self, channel: str, events: EventColumns, now_ms: int) -> EventColumns:
         """Without the opted-out, and without what bears a time far ahead."""
-        admitted = self._suppression.without(events)
-        self.counters.suppressed_events += len(events) - len(admitted)
+        admitted = self._suppression.without(events, self.counters)
         ahead = self.clock.usable_ahead_ms
         if ahead is not None and len(admitted):
             limit_ms = now_ms - ahead + QUARANTINE_MS
@@ -260,8 +259,7 @@ class LiveIntake:
         harm. A channel that is not known is left alone."""
         if (observed := self.channels.of(channel)) is None:
             return
-        tame = self._suppression.without(events)
-        self.counters.suppressed_events += len(events) - len(tame)
+        tame = self._suppression.without(events, self.counters)
         tame = tame.take(tame.at < to_ms + QUARANTINE_MS)
         parts = [window(tame, start, start + MAX_EVENTS) for start in range(0, len(tame), MAX_EVENTS)]
         self._holes.recovered(observed, parts, from_ms, to_ms)

@@ -47,12 +47,17 @@ class CollectMetrics:
     joins_confirmed_total: int = _counter("Channels that the server confirmed")
     joins_timed_out_total: int = _counter("JOINs without an answer within their time")
     joins_waited_total: int = _counter("Times that JOINs had to wait for the pacing")
+    join_times_unreadable_total: int = _counter("Starts that found the last JOINs' times unreadable; JOINs waited")
+    join_times_save_errors_total: int = _counter("Times that the JOINs' times could not be kept for the next start")
     parts_total: int = _counter("PARTs sent")
     refusals_total: Counter[str] = _by("reason", "Channels refused or taken away by the server")
     moves_total: int = _counter("Channels moved to another connection without a gap")
     channels_lost_total: int = _counter("Channels that fell silent because their connection ended")
     identity_changes_total: int = _counter("Channels whose login now answers with another room-id")
     renames_total: int = _counter("Channels found again by their room-id under another login")
+    members_joined_total: int = _counter("JOINs of others, only with the membership capability; counted, no more")
+    members_parted_total: int = _counter("PARTs of others, only with the membership capability; counted, no more")
+    members_listed_total: int = _counter("Names of others in lists (353), only with the membership capability")
     wanted_refused_total: int = _counter("Wanted names that are no login, or over the bound of channels")
 
 

@@ -5,7 +5,8 @@
 
 A channel always takes the same lane, and a lane sends its next records when the last are durable: so a channel's
 records never overtake each other, and no claim is on the log without the events before it. What failed, or did not
-answer in time, is sent again: the log may hold it twice, which the fold takes once.
+answer in time, is sent again: the log may hold it twice, which the fold takes once. What waited is held against the
+opt-outs of meanwhile.
 
 Everything goes through the spool from the first failure on until it is empty again; at a start what an earlier process
 left there goes first. Where neither memory nor disk has room `put` says so, and the Intake leaves a hole.
@@ -21,7 +22,9 @@ from typing import Any, Final, NamedTuple
 from schemas.envelope import decode
 from schemas.errors import SchemaError
 from streams.collect.live.counters import OutboundCounters
+from streams.collect.live.rechecking import Recheck
 from streams.collect.live.spool import Spool, Spooled
+from streams.collect.live.suppression import NobodySuppressed, Suppression
 from streams.log.port import CHAT_EVENTS, DEAD, Append, Log, LogError
 
 LANES: Final = 4
@@ -38,6 +41,7 @@ SYNC_S: Final = 1.0
 DRAIN_S: Final = 0.1
 """While the log is away, how often the lanes are emptied onto the disk."""
 _STREAMS: Final = (CHAT_EVENTS, DEAD)
+_EVENTS: Final = 0
 
 Durable = Callable[[str, int], None]
 """Told the channel and to_ms of an interval that is on the log for certain."""
@@ -47,6 +51,8 @@ class _Record(NamedTuple):
     key: bytes
     value: bytes
     said_to_ms: int | None
+    list_version: int
+    """Which opt-outs its events were held against."""
 
 
 class _Lane:
@@ -70,6 +76,7 @@ class LogOutbound:
         counters: OutboundCounters | None = None,
         *,
         durable: Durable | None = None,
+        recheck: Recheck | None = None,
         max_queued_bytes: int = MAX_QUEUED_BYTES,
         answer_s: float = ANSWER_S,
         retry_s: float = RETRY_S,
@@ -78,6 +85,7 @@ class LogOutbound:
         self._log = log
         self._spool = spool
         self._durable = durable or (lambda channel, to_ms: None)
+        self._recheck = recheck or Recheck(Suppression(NobodySuppressed()), self.counters)
         self._max_queued_bytes = max_queued_bytes
         self._answer_s = answer_s
         self._retry_s = self._wait_s = retry_s
@@ -98,11 +106,11 @@ class LogOutbound:
     def put(self, channel: str, value: bytes, events: int, *, said_to_ms: int | None = None) -> bool:
         """See port.Outbound."""
         key = channel.encode()
-        return self._put(self._lanes[zlib.crc32(key) % LANES], _Record(key, value, said_to_ms))
+        return self._put(self._lanes[zlib.crc32(key) % LANES], _Record(key, value, said_to_ms, self._recheck.version))
 
     def put_dead(self, letter: bytes) -> bool:
         """See port.Outbound."""
-        return self._put(self._lanes[LANES], _Record(b"", letter, None))
+        return self._put(self._lanes[LANES], _Record(b"", letter, None, 0))
 
     def _put(self, lane: _Lane, record: _Record) -> bool:
         size = len(record.key) + len(record.value)
@@ -161,7 +169,10 @@ class LogOutbound:
                 continue
             batch = _head(lane.records)
             lane.in_flight = len(batch)
-            sent = await self._append(_STREAMS[lane.stream], [Append(None, one.key, one.value) for one in batch])
+            version = self._recheck.version
+            values = (one.value if one.list_version == version else self._tame(lane.stream, one.value) for one in batch)
+            fit = [Append(None, one.key, value) for one, value in zip(batch, values, strict=True)]
+            sent = await self._append(_STREAMS[lane.stream], fit)
             lane.in_flight = 0
             if not sent:
                 self._leave_log()
@@ -233,8 +244,21 @@ class LogOutbound:
                 await self._sync()
                 await asyncio.sleep(min(DRAIN_S, self._retry_s))
             self._drain()
-            if await self._replay():
+            if await self._caught_up() and await self._replay():
                 self._return_to_log()  # without a spool the lanes find out whether the log is back
+
+    async def _caught_up(self) -> bool:
+        """Whether it is known who opted out while the log was away; False where it still is."""
+        try:
+            async with asyncio.timeout(self._answer_s):
+                await self._recheck.caught_up()
+        except (LogError, TimeoutError):
+            return False
+        return True
+
+    def _tame(self, stream: int, value: bytes) -> bytes:
+        """The record as it may go to the log now."""
+        return self._recheck.without_suppressed(value) if stream == _EVENTS else value
 
     async def _replay(self) -> bool:
         """Send the spool until it is empty; False where the log is still away."""
@@ -245,14 +269,15 @@ class LogOutbound:
             if not records:
                 return True
             for stream, name in enumerate(_STREAMS):
-                one_stream = [Append(None, one.key, one.value) for one in records if one.stream == stream]
+                of_stream = (one for one in records if one.stream == stream)
+                one_stream = [Append(None, one.key, self._tame(stream, one.value)) for one in of_stream]
                 if one_stream and not await self._append(name, one_stream):
                     spool.rewind()
                     return False
             spool.acknowledge(position)
             self.counters.replayed_records += len(records)
             for record in records:
-                if record.stream == 0:
+                if record.stream == _EVENTS:
                     self._tell_durable(record)
             if self.counters.queued_bytes > self._max_queued_bytes // 4:  # else this would never end
                 self._drain()

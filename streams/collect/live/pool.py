@@ -68,16 +68,19 @@ class Pool:
         *,
         timing: Timing | None = None,
         channels: int = CHANNELS,
+        membership: bool = False,
         chance: random.Random | None = None,
         clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
-        """channels: most of one connection. clock_ms: what stamps the bytes that are read, ms UTC."""
+        """channels: most of one connection. membership: see Handshake. clock_ms: what stamps the bytes that are read,
+        ms UTC."""
         self._clock_ms = clock_ms
         self._endpoint = endpoint
         self._intake = intake
         self._metrics = metrics
         self._timing = timing or Timing()
         self._channels = channels
+        self._membership = membership
         self._chance = chance or random.Random()
         # Twitch counts logins as it counts JOINs.
         self._openings = Pacing()
@@ -192,6 +195,7 @@ class Pool:
             self._chance,
             self._timing,
             room=self._channels,
+            membership=self._membership,
             clock_ms=self._clock_ms,
         )
         self._metrics.connects_total += 1

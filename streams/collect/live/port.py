@@ -70,3 +70,7 @@ class Suppressed(Protocol):
     @property
     def version(self) -> int:
         """Rises with every change, so that answers may be kept until then."""
+
+    @property
+    def any_by_id(self) -> bool:
+        """Whether anybody is opted out by Twitch id: then a login alone does not tell that it is nobody's of them."""

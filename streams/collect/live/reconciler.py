@@ -185,6 +185,7 @@ class Reconciler:
                 roster.settle(channel)
             heapq.heappop(roster.queue)
             channel.queued = False
+        self._pacing.settle()  # a process that is killed in between has used them
         for connection, logins in joins.items():
             roster.metrics.joins_total += len(logins)
             connection.join(logins)

@@ -1,10 +1,12 @@
 """What a collector says of its channels, as `state` records on `control`: `twzrd channels why` reads them.
 
 Stands beside the channel reconciler: it reports at every change and never waits; this sends the newest report of each
-channel at most once a second. Nothing rests on a report, so a lost log only delays them.
+channel at most once a second. A channel's report may be hours old and true, so the collector also says now and then
+that it runs, and at an orderly end that it stopped. Nothing rests on a report, so a lost log only delays them.
 """
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections import deque
@@ -20,6 +22,11 @@ from streams.log.port import Log, LogError
 logger: Final = logging.getLogger(__name__)
 
 SEND_EVERY_S: Final = 1.0
+HEARTBEAT_S: Final = 15.0
+SILENT_S: Final = 4 * HEARTBEAT_S
+"""Who was not heard for so long has died, hangs, or does not reach the log."""
+CLOSE_S: Final = 5.0
+"""What the log gets at the end to take the rest."""
 SEND_AT_MOST: Final = 200
 """Reports of one append; the rest follows a second later."""
 MAX_CHANNELS: Final = 10_000
@@ -58,6 +65,8 @@ class StateReports:
         self._log = log
         self._collector = records.text(collector, records.MAX_NAME_CHARS)
         self._clock_ms = clock_ms
+        self._since_ms = clock_ms()
+        self._stopping = False
         self._channels: dict[str, _Channel] = {}
         self._waiting: dict[str, records.ChannelState] = {}
 
@@ -68,6 +77,8 @@ class StateReports:
 
     def report(self, login: str, state: str, reason: str = "", room_id: str | None = None) -> None:
         """The channel stands so now. state: lowercase letters and underscores."""
+        if self._stopping:
+            return
         channel, now_ms = self._channel(login), self._clock_ms()
         if channel.state != state:
             channel.state, channel.since_ms = state, now_ms
@@ -93,26 +104,52 @@ class StateReports:
         self._waiting[login] = state_now
 
     async def run(self) -> None:
-        """Send what waits, once a second, until cancelled."""
+        """Send what waits, once a second, and every HEARTBEAT_S that the collector runs, until cancelled."""
+        due_s = time.monotonic()
         while True:
+            if time.monotonic() >= due_s and await self._beat("running"):
+                due_s = time.monotonic() + HEARTBEAT_S
             await self.flush()
             await asyncio.sleep(SEND_EVERY_S)
 
-    async def flush(self) -> None:
-        """Send what waits now, at most SEND_AT_MOST reports. Where the log is away they wait on."""
+    def stop(self) -> None:
+        """The collector is being stopped: that its channels are left now is not their own story, and is not told."""
+        self._stopping = True
+
+    async def close(self) -> None:
+        """After `run`: send what waits, and that the collector stopped; the log gets CLOSE_S for that."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_S):
+                while self._waiting and await self.flush():
+                    pass
+                await self._beat("stopped")
+
+    async def _beat(self, state: records.Liveness) -> bool:
+        beat = records.Heartbeat(records.VERSION, self._collector, state, self._since_ms, self._clock_ms())
+        try:
+            await say(self._log, beat)
+        except LogError as lost:
+            self.counters.log_lost_total += 1
+            logger.warning("nobody can be told that the collector is %s: %s", state, lost)
+            return False
+        return True
+
+    async def flush(self) -> bool:
+        """Send what waits now, at most SEND_AT_MOST reports. False where the log is away: they wait on."""
         batch = dict(list(self._waiting.items())[:SEND_AT_MOST])
         if not batch:
-            return
+            return True
         try:
             await say(self._log, *batch.values())
         except LogError as lost:
             self.counters.log_lost_total += 1
             logger.warning("%d channel reports wait for the log: %s", len(self._waiting), lost)
-            return
+            return False
         self.counters.sent_total += len(batch)
         for login, sent in batch.items():
             if self._waiting.get(login) is sent:
                 del self._waiting[login]
+        return True
 
     def _channel(self, login: str) -> _Channel:
         channel = self._channels.pop(login, None)

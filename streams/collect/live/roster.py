@@ -4,6 +4,7 @@ Between the reconciler, which knows what is due, and `answers`, which knows what
 through here, so that Intake, connections, counters and reports always hear of the same step.
 """
 
+import asyncio
 import heapq
 import itertools
 import random
@@ -23,6 +24,10 @@ AGAIN, NEW, REFUSED = range(3)
 """Classes of the queue: heard a moment ago or to be moved; newly wanted; refused before."""
 OVERLAP_S: Final = 3.0
 """How long a moved channel is heard on both connections: claims stay 1 s behind the last byte (design: Time)."""
+
+
+ASTRAY: Final = frozenset({Refusal.NO_ANSWER, Refusal.NOT_FOUND, Refusal.SUSPENDED, Refusal.PUT_OUT})
+"""How a login that was given up looks from here: its channel may bear another one."""
 
 
 class Connections(Protocol):
@@ -55,7 +60,8 @@ class Reports(Protocol):
 
 
 class Roster:
-    """See the module. clock_s: the loop's clock; clock_ms: the wall's."""
+    """See the module. room_id_of: the room id that a login had when it was heard last, in this process or before, where
+    that is known. clock_s: the loop's clock; clock_ms: the wall's."""
 
     def __init__(
         self,
@@ -64,6 +70,7 @@ class Roster:
         metrics: CollectMetrics,
         *,
         reports: Reports | None = None,
+        room_id_of: Callable[[str], str | None] = lambda login: None,
         chance: random.Random | None = None,
         clock_s: Callable[[], float] = time.monotonic,
         clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
@@ -84,13 +91,17 @@ class Roster:
         """Heap of (when, count, channel) of parked ones; entries that are no longer right are passed over."""
         self.formers: deque[tuple[float, Channel, Connection]] = deque()
         """(when, channel, connection it moved from)."""
+        self.went_astray = asyncio.Event()
+        """Set when another channel does not answer under its login though its room id is known."""
+        self._astray: dict[Channel, None] = {}
         self._reports = reports
+        self._room_id_of = room_id_of
         self._chance = chance or random.Random()
         self._count = itertools.count()
 
     def add(self, login: str) -> Channel:
         """A channel that was not known."""
-        channel = self.channels[login] = Channel(login, self.clock_ms())
+        channel = self.channels[login] = Channel(login, self.clock_ms(), room_id=self._room_id_of(login))
         self._report(channel)
         return channel
 
@@ -106,6 +117,7 @@ class Roster:
         self.metrics.joins_confirmed_total += 1
         if channel.former is connection:
             channel.former = None  # back to where it came from
+        self._astray.pop(channel, None)
         before = channel.confirm(connection, now_s)
         self.note(channel, "JOIN", f"confirmed on connection {connection.number}")
         if before is not None:
@@ -144,12 +156,20 @@ class Roster:
         heapq.heappush(self.retries, (due_s, next(self._count), channel))
         self.note(channel, "JOIN", f"{refusal.value} ({word}); again in {pause_s:.0f} s")
         self.settle(channel)
+        if refusal in ASTRAY and channel.room_id is not None and channel not in self._astray:
+            self._astray[channel] = None
+            self.went_astray.set()
+
+    def still_astray(self) -> list[Channel]:
+        """Wanted channels of a known room id that are not heard since their login was refused; longest ago first."""
+        return [one for one in self._astray if one.wanted and one.room_id is not None]
 
     def forget(self, channel: Channel) -> None:
         """It is not wanted and was left."""
         if self.channels.get(channel.login) is not channel:
             return
         del self.channels[channel.login]
+        self._astray.pop(channel, None)
         if channel.room_id is not None and self.by_room.get(channel.room_id) == channel.login:
             del self.by_room[channel.room_id]
         if self._reports is not None:
@@ -160,6 +180,11 @@ class Roster:
         channel.note(self.clock_ms(), what, outcome)
         if self._reports is not None:
             self._reports.tried(channel.login, what, outcome)
+
+    def remark(self, channel: Channel, what: str, outcome: str) -> None:
+        """Remember an attempt of somebody beside the reconciler, and report it at once: no change of state will."""
+        self.note(channel, what, outcome)
+        self._report(channel)
 
     def settle(self, channel: Channel) -> None:
         """Report the channel where its state changed."""

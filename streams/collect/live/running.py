@@ -6,7 +6,7 @@ folder: `spool/`, `said.json`.
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +17,10 @@ from streams.collect.live.counters import OutboundCounters
 from streams.collect.live.intake import FLUSH_MS, LiveIntake
 from streams.collect.live.outbound import LogOutbound
 from streams.collect.live.port import Suppressed, Texts
+from streams.collect.live.rechecking import Recheck, nothing_to_learn
 from streams.collect.live.said import SAVE_MS, SaidFile
 from streams.collect.live.spool import MAX_BYTES, Spool
+from streams.collect.live.suppression import NobodySuppressed, Suppression
 from streams.log.port import Log
 
 CLOSE_S: Final = 5.0
@@ -48,19 +50,24 @@ async def collecting(
     folder: Path,
     suppressed: Suppressed | None = None,
     *,
+    caught_up: Callable[[], Awaitable[None]] = nothing_to_learn,
     spool_bytes: int = MAX_BYTES,
     texts: Texts | None = None,
 ) -> AsyncIterator[Collecting]:
-    """Run the back half on an open log until the block ends. Raises SpoolError where the folder cannot be used; a fault
-    in it ends the block with that error (in an ExceptionGroup)."""
+    """Run the back half on an open log until the block ends. caught_up: of `suppressed`, see Recheck.
+
+    Raises SpoolError where the folder cannot be used; a fault in it ends the block with that error (in an
+    ExceptionGroup)."""
     counters = OutboundCounters()
     spool = Spool(folder / "spool", counters, max_bytes=spool_bytes)
     await asyncio.to_thread(spool.open)
     try:
         said = SaidFile(folder / "said.json")
-        outbound = LogOutbound(log, spool, counters, durable=said.durable)
+        suppression = Suppression(suppressed or NobodySuppressed())
+        recheck = Recheck(suppression, counters, caught_up)
+        outbound = LogOutbound(log, spool, counters, durable=said.durable, recheck=recheck)
         clock_ms = steady_clock_ms()
-        intake = LiveIntake(secrets.token_hex(8), outbound, suppressed, texts=texts, said_to_ms=said.load())
+        intake = LiveIntake(secrets.token_hex(8), outbound, suppression, texts=texts, said_to_ms=said.load())
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(outbound.run())
             timers = [tasks.create_task(_flushing(intake, clock_ms)), tasks.create_task(_saving(said))]

@@ -4,9 +4,12 @@ Sources: dev.twitch.tv/docs/irc (commands, tags, capabilities, msg-id), and what
 over the limit and a JOIN of a login that is nobody's get no answer at all.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 CAPABILITIES: Final = ("twitch.tv/commands", "twitch.tv/membership", "twitch.tv/tags")
+NAMES_OF_A_LIST: Final = 40
+"""So that a line of names stays within IRC's 512 bytes, with logins of ordinary length."""
 RECONNECT: Final = b":tmi.twitch.tv RECONNECT\r\n"
 PING: Final = b"PING :tmi.twitch.tv\r\n"
 LOGIN_FAILED: Final = b":tmi.twitch.tv NOTICE * :Login authentication failed\r\n"
@@ -46,17 +49,25 @@ def capability_answer(nick: str, asked: list[str]) -> tuple[bytes, bool]:
     return f":tmi.twitch.tv CAP {nick} {'ACK' if granted else 'NAK'} :{' '.join(asked)}\r\n".encode(), granted
 
 
-def joined(nick: str, login: str) -> bytes:
-    """Echo of a JOIN and the list of names, which is but the client itself."""
+def joined(nick: str, login: str, others: Sequence[str] = ()) -> bytes:
+    """Echo of a JOIN and the list of names: the client itself, and others where it asked for membership."""
+    lists = [f":{nick}.tmi.twitch.tv 353 {nick} = #{login} :{' '.join(names)}\r\n" for names in _lists([nick, *others])]
     return (
-        f":{nick}!{nick}@{nick}.tmi.twitch.tv JOIN #{login}\r\n"
-        f":{nick}.tmi.twitch.tv 353 {nick} = #{login} :{nick}\r\n"
-        f":{nick}.tmi.twitch.tv 366 {nick} #{login} :End of /NAMES list\r\n"
+        f"{came(nick, login).decode()}{''.join(lists)}:{nick}.tmi.twitch.tv 366 {nick} #{login} :End of /NAMES list\r\n"
     ).encode()
 
 
+def _lists(names: list[str]) -> list[list[str]]:
+    return [names[start : start + NAMES_OF_A_LIST] for start in range(0, len(names), NAMES_OF_A_LIST)]
+
+
+def came(nick: str, login: str) -> bytes:
+    """Somebody's JOIN."""
+    return f":{nick}!{nick}@{nick}.tmi.twitch.tv JOIN #{login}\r\n".encode()
+
+
 def parted(nick: str, login: str) -> bytes:
-    """Echo of a PART."""
+    """Somebody's PART."""
     return f":{nick}!{nick}@{nick}.tmi.twitch.tv PART #{login}\r\n".encode()
 
 

@@ -27,6 +27,7 @@ DEFAULT_FOR_S: Final = {
     "duplicate": 0.0,
     "wrong-pong": 0.0,
     "flood": 0.0,
+    "crowd": 5.0,
     "netsplit": 10.0,
     "hostile": 0.0,
 }
@@ -132,6 +133,8 @@ def strike(fault: Fault, misbehaviour: Misbehaviour, session: Session) -> None:
         misbehaviour.hostile(session, kinds[fault.pick // 7 % len(kinds)])
     elif logins and fault.kind == "flood":
         misbehaviour.flood(logins[fault.pick // 7 % len(logins)])
+    elif logins and fault.kind == "crowd":
+        misbehaviour.crowd(logins[fault.pick // 7 % len(logins)], for_s=fault.for_s)
     elif logins and fault.kind == "netsplit":
         # A third of the client's channels, by chance.
         misbehaviour.netsplit([login for n, login in enumerate(logins) if (fault.pick + n * n) % 3 == 0], fault.for_s)

@@ -16,11 +16,12 @@ from streams.collect.simulation.dice import Dice
 from streams.collect.simulation.lines import uuid_texts
 from streams.collect.twitch_sim import dialect, hostile
 from streams.collect.twitch_sim.block import STAMP, Block
-from streams.collect.twitch_sim.rooms import Room, Rooms
-from streams.collect.twitch_sim.session import Session
+from streams.collect.twitch_sim.rooms import Room
+from streams.collect.twitch_sim.session import House, Session
 from streams.collect.twitch_sim.stage import Stage
 
 FLOOD_LINES: Final = 5_000
+CROWD: Final = 200
 
 
 class UnknownRoom(TwzrdError):
@@ -30,9 +31,10 @@ class UnknownRoom(TwzrdError):
 class Misbehaviour:
     """Each method does its mischief at once; `for_s` is how long it lasts."""
 
-    def __init__(self, stage: Stage, rooms: Rooms, dice: Dice) -> None:
+    def __init__(self, stage: Stage, house: House, dice: Dice) -> None:
         self._stage = stage
-        self._rooms = rooms
+        self._house = house
+        self._rooms = house.rooms
         self._dice = dice
         self._loop = asyncio.get_running_loop()
 
@@ -104,6 +106,21 @@ class Misbehaviour:
         for piece in hostile.KINDS[kind](name.encode()):
             session.outlet.put(piece)
 
+    def crowd(self, login: str, viewers: int = CROWD, for_s: float = 5.0) -> None:
+        """So many viewers come, say nothing, and go for_s later: only clients with membership are told."""
+        room = self._room(login)
+        nicks = [f"lurker{number}" for number in range(viewers) if f"lurker{number}" not in room.viewers]
+        for nick in nicks:
+            room.viewers[nick] = None
+            self._house.moved(room, dialect.came(nick, room.login))
+
+        def leave() -> None:
+            for nick in nicks:
+                del room.viewers[nick]
+                self._house.moved(room, dialect.parted(nick, room.login))
+
+        self._loop.call_later(for_s, leave)
+
     # ---- channels ------------------------------------------------------------------------------------------------
 
     def netsplit(self, logins: list[str], for_s: float) -> None:
@@ -129,8 +146,9 @@ class Misbehaviour:
         room.refusal, room.closed_until = "", 0.0
 
     def rename(self, login: str, new_login: str) -> None:
-        """The channel has another login from now on, and the same id; who is in it is put out. Raises ValueError where
-        the new login is taken."""
+        """The channel has another login from now on, and the same id; who is in it is put out, and the old login is
+        nobody's: a JOIN gets no answer, or with `unknown_notice` msg_channel_suspended. Raises ValueError where the new
+        login is taken."""
         room = self._room(login)
         self._empty(room)
         self._rooms.rename(room, new_login)

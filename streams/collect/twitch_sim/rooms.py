@@ -1,12 +1,14 @@
 """The channels of the local server: which there are, and what is the matter with them. Used by `session`."""
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 JOIN_LIMIT: Final = 20
 JOIN_WINDOW_S: Final = 10.0
 """dev.twitch.tv/docs/irc/#rate-limits, for accounts that are not verified bots."""
+MAX_TRIED: Final = 100_000
+"""Joins of an account in JOIN_WINDOW_S that are counted."""
 
 
 @dataclass(slots=True)
@@ -19,6 +21,8 @@ class Room:
     room_id: str
     refusal: str = ""
     closed_until: float = 0.0
+    viewers: dict[str, None] = field(default_factory=dict)
+    """Who else is there, in the order they came; clients with the membership capability are told."""
     written_as: str = ""
     """The login that its lines bear in the feed, where it was renamed since."""
 
@@ -54,18 +58,24 @@ class Rooms:
 
 
 class JoinLimit:
-    """Joins of one account: at most JOIN_LIMIT in any JOIN_WINDOW_S."""
+    """Joins of one account: at most JOIN_LIMIT in any JOIN_WINDOW_S. most: the most that it ever tried in such a time,
+    allowed or not."""
 
     def __init__(self, limit: int = JOIN_LIMIT) -> None:
+        self.most = 0
         self._limit = limit
         self._made: deque[float] = deque()
+        self._tried: deque[float] = deque(maxlen=MAX_TRIED)
 
     def allows(self, now_s: float) -> bool:
         """Whether another JOIN may be made now; it counts if so. A limit of 0 allows everything."""
+        for joins in (self._made, self._tried):
+            while joins and joins[0] <= now_s - JOIN_WINDOW_S:
+                joins.popleft()
+        self._tried.append(now_s)
+        self.most = max(self.most, len(self._tried))
         if not self._limit:
             return True
-        while self._made and self._made[0] <= now_s - JOIN_WINDOW_S:
-            self._made.popleft()
         if len(self._made) >= self._limit:
             return False
         self._made.append(now_s)

@@ -76,6 +76,7 @@ class TwitchSim:
             self.rooms, options.join_limit, options.rate_notice, options.unknown_notice, counts=self.counts
         )
         self._stage = Stage(feed, self.ledger, options.pace)
+        self._house.sessions = self._stage.sessions
         if self.recent is not None:
             self._stage.listeners.append(self.recent)
         self._dice = Dice(options.seed, 4)
@@ -97,7 +98,7 @@ class TwitchSim:
 
     async def __aenter__(self) -> "TwitchSim":
         loop, options = asyncio.get_running_loop(), self.options
-        self.misbehave = Misbehaviour(self._stage, self.rooms, self._dice)
+        self.misbehave = Misbehaviour(self._stage, self._house, self._dice)
         try:
             self._server = await loop.create_server(self._wire, options.host, options.port, backlog=1024)
             self.address = self._server.sockets[0].getsockname()[:2]
@@ -185,6 +186,7 @@ class TwitchSim:
             outlet.forget()
             with contextlib.suppress(ValueError):  # it never got through its handshake
                 self.sessions.remove(session)
+                session.gone()
             if not self.sessions:
                 self._left.set()
 

@@ -39,6 +39,14 @@ class House:
     """Of a logged-in account; anonymous ones have no such limit."""
     limits: dict[str, JoinLimit] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
+    sessions: list["Session"] = field(default_factory=list)
+    """Those connected now."""
+
+    def moved(self, room: Room, line: bytes, mover: "Session | None" = None) -> None:
+        """Somebody came to a room or went: tell the others there who asked for membership."""
+        for one in self.sessions:
+            if one is not mover and one.membership and one.joined[room.index]:
+                one.outlet.put(line)
 
 
 class Session:
@@ -72,6 +80,10 @@ class Session:
     @property
     def commands(self) -> bool:
         return "twitch.tv/commands" in self.capabilities
+
+    @property
+    def membership(self) -> bool:
+        return "twitch.tv/membership" in self.capabilities
 
     @property
     def logged_in(self) -> bool:
@@ -205,7 +217,9 @@ class Session:
         account = self.nick if self.logged_in else ANONYMOUS
         limit = house.limits.setdefault(account, JoinLimit(house.join_limit))
         house.counts["joins"] += 1
-        if not limit.allows(self._clock()):
+        allowed = limit.allows(self._clock())
+        house.counts["joins_most_in_10_s"] = max(house.counts["joins_most_in_10_s"], limit.most)
+        if not allowed:
             house.counts["joins_over_limit"] += 1
             if house.rate_notice:
                 self._notice(login, "msg_ratelimit")
@@ -223,21 +237,31 @@ class Session:
             self._admit(room)
 
     def _admit(self, room: Room) -> None:
-        self.outlet.put(dialect.joined(self.nick, room.login))
+        there = (one.nick for one in self._house.sessions if one is not self and one.joined[room.index])
+        self.outlet.put(dialect.joined(self.nick, room.login, [*there, *room.viewers] if self.membership else ()))
         if self.commands:
             if self.logged_in:
                 self.outlet.put(dialect.user_state(room.login, self.nick, tags=self.tags))
             self.outlet.put(dialect.room_state(room.login, room.room_id, tags=self.tags))
         if not self.outlet.silent:
             self.joined[room.index] = True
+            self._house.moved(room, dialect.came(self.nick, room.login), self)
             self.on_join()
 
     def put_out(self, room: Room, msg_id: str = "") -> None:
         """It is no longer in that channel: PART, with a NOTICE before it where msg_id says one."""
         if msg_id:
             self._notice(room.login, msg_id)
-        self.outlet.put(dialect.parted(self.nick, room.login))
+        line = dialect.parted(self.nick, room.login)
+        self.outlet.put(line)
         self.joined[room.index] = False
+        self._house.moved(room, line, self)
+
+    def gone(self) -> None:
+        """The connection has ended: whoever is where it was is told."""
+        for index in np.flatnonzero(self.joined).tolist():
+            room = self._house.rooms.all[index]
+            self._house.moved(room, dialect.parted(self.nick, room.login), self)
 
     def _notice(self, login: str, msg_id: str) -> None:
         if self.commands:

@@ -5,12 +5,17 @@ import json
 import os
 import signal
 import sys
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from infra import controlling
+from streams.collect.live.reports import SILENT_S
+from streams.log.postgres import PostgresLog
 from tests.integration.cli.conftest import Twzrd
 from tests.scripted_twitch import HOST, PATIENCE_S, Authority, ScriptedTwitch, scripted_twitch
 
@@ -114,6 +119,52 @@ async def test_up_runs_a_collector_beside_the_rest(
         one.send_signal(signal.SIGTERM)
         await ended(one)
     assert b"QUIT" in session.received
+
+
+async def test_why_tells_running_stopped_dropped_and_killed_apart(
+    twitch: ScriptedTwitch, authority: Authority, tmp_path: Path, pg_dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of one collector, under one name: what it reported last is `joined` in each of these cases."""
+    log = PostgresLog(pg_dsn)
+    await log.open()
+    server = ("--server", f"{HOST}:{twitch.port}", "--ca", authority.ca_file)
+    environment = {"TWZRD_DATABASE_URL": pg_dsn, "TWZRD_COLLECTOR_NAME": "basement"}
+
+    @asynccontextmanager
+    async def collector(channels: str) -> AsyncIterator[asyncio.subprocess.Process]:
+        async with process(tmp_path / "home", "collect", "--channels", channels, *server, **environment) as one:
+            yield one
+
+    async def told(channel: str, state: str) -> dict[str, Any]:
+        """What `why` says of the one collector, once it is that; and what `list` does."""
+        async with asyncio.timeout(PATIENCE_S):
+            while not (rows := (await controlling.why(log, channel))["collectors"]) or rows[0]["state"] != state:  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+        assert [row["state"] for row in await controlling.list_channels(log) if row["channel"] == channel] == [state]
+        assert len(rows) == 1 and rows[0]["collector"] == "basement"
+        return dict(rows[0])
+
+    await controlling.add_channels(log, ["ember", "pixel"])
+    async with collector("ember,pixel") as one:
+        assert (await told("ember", "joined"))["heard_s_ago"] < 15
+        await told("pixel", "joined")
+        one.send_signal(signal.SIGTERM)
+        await ended(one)
+    row = await told("ember", "stopped")
+    assert (
+        "the collector was stopped; joined before" in row["reason"] and row["since"] and row["last_state"] == "joined"
+    )
+    async with collector("ember") as one:
+        await told("ember", "joined")
+        assert "runs without this channel now" in (await told("pixel", "stopped"))["reason"]
+        one.kill()
+        await one.wait()
+    await told("ember", "joined")  # nobody can know yet
+    later_ms = time.time_ns() // 1_000_000 + int(SILENT_S * 1000) + 1_000
+    monkeypatch.setattr(controlling, "_now_ms", lambda: later_ms)
+    row = await told("ember", "silent")
+    assert "joined before" in row["reason"] and row["heard_s_ago"] > SILENT_S
+    await log.close()
 
 
 @pytest.mark.parametrize(

@@ -53,6 +53,9 @@ BY_LOGIN = Viewer("mute_by_login", 7_100_000_113, "xylophone")
 BY_ID = Viewer("mute_by_id", 7_200_000_227, "quagmire")
 CONTROL = Viewer("heard_by_all", 7_300_000_331, "marzipan")
 ON_THE_WAY = Viewer("changes_mind", 7_400_000_441, "rutabaga")
+NEVER_HEARD = Viewer("only_deleted", 7_500_000_557, "saxifrage")
+SPOOLED = Viewer("waits_in_spool", 7_600_000_661, "tamarind")
+BEFORE_RAW = Viewer("on_log_only", 7_700_000_773, "vermilion")
 KINDS = ("message", "cheer", "raid", "sub", "gift")
 
 
@@ -84,22 +87,29 @@ def notice(who: Viewer, what: str, msg_id: str, tags: str = "") -> bytes:
     ).encode()
 
 
+def deletion(who: Viewer, what: str) -> bytes:
+    now_ms = time.time_ns() // 1_000_000
+    return (
+        f"@login={who.login};room-id=;target-msg-id={who.id_of(what)};tmi-sent-ts={now_ms} "
+        f":tmi.twitch.tv CLEARMSG #{CHANNEL} :{who.word}\r\n"
+    ).encode()
+
+
 def doings(who: Viewer, round_: str) -> list[bytes]:
     """All that a viewer can do and have done to them, and lines about them that do not read."""
     login, word, user_id, now_ms = who.login, who.word, who.user_id, time.time_ns() // 1_000_000
-    source = f":{login}!{login}@{login}.tmi.twitch.tv"
     deleted = who.id_of(f"{round_} message")
+    source = f":{login}!{login}@{login}.tmi.twitch.tv"
     return [
         message(who, f"{round_} message"),
         message(who, f"{round_} cheer", tags="bits=100;", text=f"Cheer100 {word}"),
         notice(who, f"{round_} raid", "raid", f"msg-param-login={login};msg-param-viewerCount=12;"),
         notice(who, f"{round_} sub", "sub", "msg-param-sub-plan=1000;"),
         notice(who, f"{round_} gift", "subgift", "msg-param-recipient-id=5;msg-param-recipient-user-name=x;"),
+        deletion(who, f"{round_} message"),
         *(
             line.encode() + b"\r\n"
             for line in (
-                f"@login={login};room-id=;target-msg-id={deleted};tmi-sent-ts={now_ms} "
-                f":tmi.twitch.tv CLEARMSG #{CHANNEL} :{word}",
                 f"@ban-duration=60;room-id={ROOM};target-user-id={user_id};tmi-sent-ts={now_ms} "
                 f":tmi.twitch.tv CLEARCHAT #{CHANNEL} :{login}",
                 # Shared chat, without time, ids that are none, no channel, no text, commands that do not exist.
@@ -132,13 +142,13 @@ def ids_of(who: Viewer, *rounds: str) -> list[uuid.UUID]:
     return [who.id_of(f"{round_} {kind}") for round_ in rounds for kind in KINDS]
 
 
-async def on_the_log(log: PostgresLog, event: uuid.UUID) -> bytes:
-    """What the log holds of chat, once that event is there."""
-    after, held = [0] * PARTITIONS, b""
+async def on_the_log(log: PostgresLog, event: uuid.UUID, stream: str = CHAT_EVENTS) -> bytes:
+    """What the log holds of chat, or of its text, once that event is there."""
+    after, held = [0] * (PARTITIONS if stream == CHAT_EVENTS else 1), b""
     async with asyncio.timeout(PATIENCE_S):
         while True:
             for partition, start in enumerate(after):
-                for record in await log.read(CHAT_EVENTS, partition, start, wait_ms=50):
+                for record in await log.read(stream, partition, start, wait_ms=50):
                     after[partition] = record.offset + 1
                     held += record.value
             if event.bytes in held:
@@ -189,11 +199,13 @@ async def test_who_opted_out_leaves_no_trace_anywhere_and_within_5_s_of_saying_s
 
                 log = PostgresLog(dsn, partitions=PARTITIONS)
                 await log.open()
+                say(message(BEFORE_RAW, "before"), deletion(BEFORE_RAW, "before"))
                 say(message(ON_THE_WAY, "before"))
                 await on_the_log(log, ON_THE_WAY.id_of("before"))
 
                 # Said while everything runs, by id and by login; the latter talks on until they are not heard any more.
                 await run("optout", "add", f"twitch:id:{BY_ID.user_id}")
+                await run("optout", "add", f"twitch:id:{NEVER_HEARD.user_id}")
                 await run("optout", "add", ON_THE_WAY.login)
                 opted_out_s, number = time.monotonic(), 0
                 while True:
@@ -205,17 +217,24 @@ async def test_who_opted_out_leaves_no_trace_anywhere_and_within_5_s_of_saying_s
                 assert time.monotonic() - opted_out_s < EFFECTIVE_S
                 for who in (BY_LOGIN, BY_ID, CONTROL, ON_THE_WAY):
                     say(*doings(who, "running"))
+                say(deletion(NEVER_HEARD, "running"))  # all that ever comes of them
                 say(message(CONTROL, "running last"))
                 await on_the_log(log, CONTROL.id_of("running last"))
+                await on_the_log(log, CONTROL.id_of("running last"), CHAT_TEXT)  # text is not spooled
                 await log.close()
 
                 # And while the log is away.
                 kills = postmaster(server)
                 await asyncio.to_thread(kills._kill)
-                for who in (BY_LOGIN, BY_ID, ON_THE_WAY, CONTROL):
+                for who in (BY_LOGIN, BY_ID, ON_THE_WAY, SPOOLED, CONTROL):
                     say(*doings(who, "away"))
+                say(deletion(NEVER_HEARD, "away"))
                 written["spool"] = await in_files(home / "collect" / "spool", CONTROL.id_of("away gift"))
+                # The log is back for its operator before it is for the collector.
+                one.send_signal(signal.SIGSTOP)
                 assert await asyncio.to_thread(server.start) == dsn
+                await run("optout", "add", f"twitch:id:{SPOOLED.user_id}")
+                one.send_signal(signal.SIGCONT)
                 log = PostgresLog(dsn, partitions=PARTITIONS)
                 await log.open()
                 await on_the_log(log, CONTROL.id_of("away gift"))
@@ -224,6 +243,7 @@ async def test_who_opted_out_leaves_no_trace_anywhere_and_within_5_s_of_saying_s
                     out, err = await output
                 assert one.returncode == 0, err.decode()
                 written["output of collect"] = out + err
+        await run("optout", "add", f"twitch:id:{BEFORE_RAW.user_id}")
         await run("archive", "--once")
         await run("raw", "--once")
         for stream in (CHAT_EVENTS, CHAT_TEXT, DEAD, EPOCH_SEALED):
@@ -239,14 +259,19 @@ async def test_who_opted_out_leaves_no_trace_anywhere_and_within_5_s_of_saying_s
 
     rounds = ("running", "away")
     gone = [*ids_of(BY_LOGIN, *rounds), *ids_of(BY_ID, *rounds), *ids_of(ON_THE_WAY, *rounds)]
-    assert traces(written, [*BY_LOGIN.words, *BY_ID.words], gone) == []
+    assert traces(written, [*BY_LOGIN.words, *BY_ID.words, *NEVER_HEARD.words], gone) == []
+    assert traces({"spool": written.pop("spool")}, [SPOOLED.login], []), "written before they said so"
+    assert traces(written, SPOOLED.words, ids_of(SPOOLED, "away")) == []
+    raw = {place: written[place] for place in ("twitch_events_raw", "twitch_messages_raw", "day files")}
+    assert traces({"log": written[CHAT_EVENTS]}, [BEFORE_RAW.login], []), "what stood on the log stays there"
+    assert traces(raw, BEFORE_RAW.words, [BEFORE_RAW.id_of("before")]) == []
     assert traces({"log": written[CHAT_EVENTS]}, [], [ON_THE_WAY.id_of("before")]), "heard until they said so"
 
     # The search can find: who did the same and did not opt out stands everywhere but where nobody may.
     ids = ids_of(CONTROL, *rounds)
     found = {place for place, _ in traces(written, CONTROL.words, ids)}
     events, texts = {CHAT_EVENTS, "archive", "twitch_events_raw"}, {CHAT_TEXT, "twitch_messages_raw"}
-    assert found == {*events, *texts, "spool", "day files", "home"}
+    assert found == {*events, *texts, "day files", "home"}
     for place in events:
         assert {trace for _, trace in traces({place: written[place]}, [], ids)} == {f"event {one}" for one in ids}
     letters = [json.loads(line) for line in written[DEAD].splitlines() if line.startswith(b'{"v"')]

@@ -187,11 +187,11 @@ def test_only_the_owner_gets_in_and_no_directory_is_opened_for_the_server(tmp_pa
         assert query(dsn, "show listen_addresses") == ""
         assert query(
             dsn, "select string_agg(concat_ws(' ', type, user_name, auth_method), ',') from pg_hba_file_rules"
-        ) == ("local {twzrd} peer")
+        ) == ("local {twzrd,twzrd_web,twzrd_payer,twzrd_signer} peer")
         me = pwd.getpwuid(os.geteuid()).pw_name
         assert (
             query(dsn, "select string_agg(sys_name || '=' || pg_username, ',') from pg_ident_file_mappings")
-            == f"{me}=twzrd"
+            == f"{me}=twzrd,{me}=twzrd_web,{me}=twzrd_payer,{me}=twzrd_signer"
         )
         query(dsn, "create role other login superuser")
         with pytest.raises(asyncpg.InvalidAuthorizationSpecificationError):

@@ -1,5 +1,6 @@
 """`twzrd raw`: each event once in the table, files that agree with it through every fault, no opted-out viewer."""
 
+import asyncio
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,8 +11,10 @@ import pytest
 from projections import positions
 from projections.day_files import DayFiles
 from projections.raw_events import RawEvents, RawMessages, expire
+from schemas import control
 from schemas import text as texts
 from schemas.errors import SchemaError
+from streams.collect.live.control import ControlView, say
 from streams.collect.live.texts import MAX_WAITING, TextSender
 from streams.log.port import CHAT_TEXT, Append
 from tests.integration.projections.conftest import CatchUp
@@ -168,6 +171,30 @@ async def test_text_waits_bounded_and_is_dropped_not_raised(log: SaidLog) -> Non
     sender.put(CHANNEL, "forsen", b"short", T0_S * 1000, "twitch:id:1", "ann", "x")
     await sender.flush()
     assert (sender.counters.dropped_total, len(log.records(CHAT_TEXT))) == (MAX_WAITING + 6, 0)
+
+
+async def test_text_that_waited_is_held_against_the_opt_outs_of_meanwhile(
+    log: SaidLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    view = ControlView(log)
+    following = asyncio.create_task(view.follow())
+    await view.ready()
+    sender = TextSender(log, view, view.caught_up)
+    for viewer, login in (("twitch:id:1", "ann"), ("twitch:id:31337", "secretive")):
+        sender.put(CHANNEL, "forsen", bytes(16), T0_S * 1000, viewer, login, f"said by {login}")
+    await say(log, control.OptOut(1, "twitch:id:31337", "ann", T0_S * 1000, ""))
+    await sender.flush()
+    [record] = log.records(CHAT_TEXT)
+    assert b"ann" in record.value and b"secretive" not in record.value
+    assert (sender.counters.sent_total, sender.counters.suppressed_total) == (1, 1)
+    following.cancel()
+    await asyncio.gather(following, return_exceptions=True)
+    # Nobody follows any more, so nothing is certain: rather no text than theirs.
+    monkeypatch.setattr("streams.collect.live.texts.ANSWER_S", 0.05)
+    sender.put(CHANNEL, "forsen", bytes(16), T0_S * 1000, "twitch:id:1", "ann", "x")
+    await say(log, control.OptOut(1, "twitch:id:1", "ann", T0_S * 1000, ""))
+    await sender.flush()
+    assert sender.counters.dropped_total == 1 and len(log.records(CHAT_TEXT)) == 1
 
 
 def test_no_error_of_a_text_record_quotes_the_text() -> None:

@@ -62,9 +62,11 @@ CONTROL = [
         control.Wanted(1, "chan0", "1000", "operator", "ann", T, "asked for"),
         control.Unwanted(1, "chan0", "discovery", "discovery", T, ""),
         control.Ruled(1, "chan0", "deny", "ann", T, ""),
+        control.Renamed(1, "chan0", "chan1", "1000", "host-1", T),
         control.OptOut(1, "twitch:id:7", "ann", T, "by mail"),
         control.OptIn(1, "twitch:login:bob", "ann", T, ""),
         control.ChannelState(1, "chan0", None, "c", "parked", "why", T, T, [control.Attempt(T, "join", "nothing")] * 3),
+        control.Heartbeat(1, "c", "running", T, T),
         control.Snapshot(1, "twitch:id:1", "chan0", T, 5, "title", "game", T),
     )
 ]

@@ -16,6 +16,7 @@ from streams.collect.live.control import ControlCounters
 from streams.collect.live.counters import IntakeCounters, OutboundCounters
 from streams.collect.live.discovery import DiscoveryCounters
 from streams.collect.live.helix import HelixCounters
+from streams.collect.live.rename_watch import RenameCounters
 from streams.collect.live.reports import ReportCounters
 from streams.collect.live.texts import TextCounters
 
@@ -30,6 +31,7 @@ PARTS = [
     ("texts", TextCounters()),
     ("discovery", DiscoveryCounters()),
     ("helix", HelixCounters()),
+    ("renames", RenameCounters()),
     ("closer", CloserCounters()),
     ("raw_events", RawCounters()),
     ("raw_messages", RawCounters()),

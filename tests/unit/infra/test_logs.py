@@ -96,3 +96,11 @@ def test_line_is_bounded() -> None:
     line = json.loads(out.getvalue())
     assert len(out.getvalue()) < logs.LINE_LIMIT_BYTES
     assert line["message"] == "big" and line["cut_bytes"] > 200_000
+
+
+@pytest.mark.parametrize("level", ["debug", "info"])
+def test_a_client_s_requests_are_not_logged_for_their_addresses_hold_keys(level: str) -> None:
+    out = io.StringIO()
+    logs.configure(level, "json", out)
+    logging.getLogger("httpx2").info("HTTP Request: POST https://node.example/?api-key=secret")
+    assert out.getvalue() == ""

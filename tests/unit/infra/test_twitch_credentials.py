@@ -63,3 +63,16 @@ def test_a_file_of_another_form_is_refused_without_quoting_it(tmp_path: Path, te
     with pytest.raises(KeyFileError, match="client_id=") as caught:
         twitch_credentials.read(told(tmp_path, credentials_file=str(path)))
     assert SECRET not in str(caught.value)
+
+
+def test_whoever_can_do_without_finds_none_only_where_none_were_given(tmp_path: Path) -> None:
+    assert twitch_credentials.find(told(tmp_path)) is None
+    found = twitch_credentials.find(told(tmp_path, client_id="abc", client_secret=SECRET))
+    assert found is not None and found.client_id == "abc"
+    for given in ({"client_id": "abc"}, {"client_secret": SECRET}, {"credentials_file": str(tmp_path / "nowhere")}):
+        with pytest.raises(KeyFileError):
+            twitch_credentials.find(told(tmp_path, **given))
+    (tmp_path / "keys").mkdir()
+    (tmp_path / "keys" / "twitch").write_text("client_id=abc\n")
+    with pytest.raises(KeyFileError):
+        twitch_credentials.find(told(tmp_path))

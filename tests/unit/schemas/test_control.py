@@ -12,6 +12,7 @@ T = 1_767_225_600_000
 WANTED = control.Wanted(1, "chan0", None, "operator", "ann", T, "")
 OPTOUT = control.OptOut(1, "twitch:id:7", "ann", T, "")
 STATE = control.ChannelState(1, "chan0", "1", "c", "joined", "", T, T, [])
+RENAMED = control.Renamed(1, "chan0", "chan1", "1000", "host-1", T)
 SNAPSHOT = control.Snapshot(1, "twitch:id:1", "chan0", T, 5, "t", "g", None)
 
 
@@ -34,6 +35,12 @@ BAD = [
     Bad(msgspec.structs.replace(STATE, state="Joined!"), "state"),
     Bad(msgspec.structs.replace(STATE, tried=[control.Attempt(T, "a", "b")] * 11), "11 attempts"),
     Bad(msgspec.structs.replace(STATE, tried=[control.Attempt(T, "a", "b" * 501)]), "501 characters"),
+    Bad(msgspec.structs.replace(RENAMED, to="Chan1"), "login"),
+    Bad(msgspec.structs.replace(RENAMED, login="#chan0"), "login"),
+    Bad(msgspec.structs.replace(RENAMED, to="chan0"), "renamed to itself"),
+    Bad(msgspec.structs.replace(RENAMED, room_id="twitch:id:1"), "room id"),
+    Bad(msgspec.structs.replace(RENAMED, by="x" * 101), "101 characters"),
+    Bad(msgspec.structs.replace(RENAMED, at_ms=0), "no time"),
     Bad(msgspec.structs.replace(SNAPSHOT, viewers=-1), "viewers"),
     Bad(msgspec.structs.replace(SNAPSHOT, started_at_ms=1), "no time"),
     Bad(msgspec.structs.replace(WANTED, v=0), "does not exist"),

@@ -25,7 +25,10 @@ EXAMPLES: dict[str, Any] = {
     name: json.loads(text) for name, text in re.findall(r"```json example=(\w+)\n(.*?)```", SPEC.read_text(), re.S)
 }
 PEPPER = b"\x11" * 32
-CONTROL = [f"control_{kind}" for kind in ("wanted", "unwanted", "ruled", "optout", "optin", "state", "snapshot")]
+CONTROL = [
+    f"control_{kind}"
+    for kind in ("wanted", "unwanted", "ruled", "renamed", "optout", "optin", "state", "heartbeat", "snapshot")
+]
 
 
 def test_every_example_is_read() -> None:

@@ -57,6 +57,32 @@ async def test_pages_are_read_down_to_the_bound_and_no_further(server: ScriptedH
     assert len(await helix.top(0, max_pages=2)) == 200
 
 
+async def test_ids_are_asked_for_a_hundred_at_a_time_and_who_is_gone_is_left_out(
+    server: ScriptedHelix, helix: Helix
+) -> None:
+    server.users = {str(number): f"c{number}" for number in range(250) if number != 7}
+    assert await helix.logins_of([str(number) for number in range(250)]) == {
+        str(number): f"c{number}" for number in range(250) if number != 7
+    }
+    assert asked(server, "users") == 3 and await helix.logins_of([]) == {}
+
+
+async def test_hostile_answers_about_users_are_passed_over(server: ScriptedHelix, helix: Helix) -> None:
+    for body in (b"", b"[]", b'{"data": [{"id": 1}]}', b"\xff" * 100):
+        server.faults.append(body)
+        with pytest.raises(HelixError, match=r"GET /users: .* lists no users"):
+            await helix.logins_of(["1"])
+    server.faults.append(b"x" * (MAX_ANSWER_BYTES + 1))
+    with pytest.raises(HelixError, match="GET /users: an answer over the bound"):
+        await helix.logins_of(["1"])
+    server.faults.append(b'{"data": [{"id": "2", "login": "stranger"}, {"id": "1", "login": "a b\\r\\nQUIT"}]}')
+    assert await helix.logins_of(["1"]) == {}
+    assert helix.counters.malformed_users_total == 2
+    server.faults.extend([503] * ATTEMPTS)
+    with pytest.raises(HelixError, match=f"GET /users failed {ATTEMPTS} times, last with HTTP 503"):
+        await helix.logins_of(["1"])
+
+
 async def test_a_stream_that_moves_between_pages_comes_once(server: ScriptedHelix, helix: Helix) -> None:
     server.streams = [Live(f"c{number}", 1000 - number, room_id=str(number)) for number in range(200)]
 

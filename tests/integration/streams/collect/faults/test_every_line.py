@@ -64,7 +64,8 @@ async def test_every_line_is_on_the_log_or_at_an_unclaimed_time_and_little_is_un
 
 
 @pytest.mark.parametrize(
-    ("broken", "acts", "finds"), [("no-margin", ("cut",), "missing"), ("no-claims", (), "idle"), ("", ("cut",), "")]
+    ("broken", "acts", "finds"),
+    [("no-margin", ("cut",), "missing"), ("no-claims", (), "idle"), ("", ("cut",), ""), ("", ("log hangs",), "")],
 )
 async def test_a_collector_that_claims_without_margin_or_not_at_all_is_found_out(
     tmp_path: Path, seed: int, broken: str, acts: tuple[str, ...], finds: str

@@ -2,7 +2,7 @@
 
 The acts come in an order and at times that the seed says. Each notes whom it may cost what: a connection that ends
 costs its channels GRACE_S and what the pacing needs for their JOINs; the collector's death costs all channels that, and
-the time until it is started again; what ends no connection, a RECONNECT and a log that is away cost nothing.
+the time until it is started again; what ends no connection, a RECONNECT and a log that is away or hangs cost nothing.
 """
 
 import asyncio
@@ -27,9 +27,9 @@ from tests.integration.matrix.servers import postmaster
 START_MS: Final = 1_767_225_600_000
 JOINS: Final = 18
 JOIN_WINDOW_S: Final = 1.25
-"""Of the pacing: a tenth of Twitch's, as the local server's limit is ten times Twitch's; twice that, since a killed
-collector's JOINs count, too, and its successor does not know of them."""
-JOIN_LIMIT: Final = 2 * 10 * 20
+"""Of the pacing: a tenth of Twitch's, as the local server's limit is ten times Twitch's. A killed collector's JOINs
+count, too, and its successor knows of them."""
+JOIN_LIMIT: Final = 10 * 20
 GRACE_S: Final = 20.0
 EDGES_S: Final = 5.0
 """Of the beginning and the end: what every claim keeps off them, and a channel without chat waits for a PONG."""
@@ -136,8 +136,27 @@ class Trial:
             await asyncio.sleep(self._chance.uniform(0.0, 3.0))
             await self._start()
             self._all_struck(time.monotonic() - killed_s)
+        elif act == "log hangs":
+            await self._log_hangs()
         else:
             await self._log_away()
+
+    async def _log_hangs(self) -> None:
+        """Postmaster and children are stopped, not killed: no append fails, none is answered. They go on once the
+        collector has given up waiting and sends to the disk what it takes in."""
+        pid = self._postgres.running_pid()
+        assert pid is not None
+        stopped: list[int] = []
+        try:
+            for one in (pid, *children(pid)):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(one, signal.SIGSTOP)
+                    stopped.append(one)
+            await self._until(lambda: any((self._folder / "home" / "collect" / "spool").glob("*.spool")))
+        finally:
+            for one in stopped:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(one, signal.SIGCONT)
 
     async def _log_away(self) -> None:
         """The postmaster and its children are killed; meanwhile the collector is, too: what it holds is on disk only,
@@ -184,19 +203,7 @@ class Trial:
     # ---- the collector ---------------------------------------------------------------------------------------------
 
     async def _start(self) -> None:
-        clean = {name: value for name, value in os.environ.items() if not name.startswith("TWZRD_")}
-        host, port = self.twitch.address
-        arguments: tuple[object, ...] = (
-            "--home", self._folder / "home", "--server", f"{host}:{port}", "--ca", self._folder / "ca.pem",
-            "--channels-file", self._folder / "channels", "--join-window-s", JOIN_WINDOW_S,
-            *(("--broken", self._broken) if self._broken else ()),
-        )  # fmt: skip
-        with (self._folder / "collector.log").open("ab") as log:
-            self._collector = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", MODULE, *map(str, arguments),
-                cwd=PROJECT, env={**clean, "PYTHONPATH": str(PROJECT), "TWZRD_DATABASE_URL": self._dsn},
-                stdout=log, stderr=log,
-            )  # fmt: skip
+        self._collector = await started(self._folder, self.twitch, self._dsn, broken=self._broken)
 
     async def _kill(self) -> None:
         if self._collector is not None:
@@ -225,6 +232,36 @@ class Trial:
                 if self._collector is not None and self._collector.returncode is not None:
                     raise AssertionError(f"the collector ended by itself: {self._last_words()}")
                 await asyncio.sleep(0.05)
+
+
+async def started(
+    folder: Path, twitch: TwitchSim, dsn: str, *, name: str = "home", broken: str = ""
+) -> asyncio.subprocess.Process:
+    """A collector of the folder's channels with a home of that name there; what it says goes to `collector.log`."""
+    clean = {one: value for one, value in os.environ.items() if not one.startswith("TWZRD_")}
+    host, port = twitch.address
+    arguments: tuple[object, ...] = (
+        "--home", folder / name, "--server", f"{host}:{port}", "--ca", folder / "ca.pem",
+        "--channels-file", folder / "channels", "--join-window-s", JOIN_WINDOW_S,
+        *(("--broken", broken) if broken else ()),
+    )  # fmt: skip
+    own = {"PYTHONPATH": str(PROJECT), "TWZRD_DATABASE_URL": dsn, "TWZRD_COLLECTOR_NAME": name}
+    with (folder / "collector.log").open("ab") as log:
+        return await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            MODULE,
+            *map(str, arguments),
+            cwd=PROJECT,
+            env={**clean, **own},
+            stdout=log,
+            stderr=log,
+        )
+
+
+def children(pid: int) -> list[int]:
+    """Its child processes now."""
+    return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def _pacing_s(joins: int) -> float:

@@ -71,12 +71,27 @@ class Collecting:
     """A pool and a reconciler that run. Pacing is that of the process unless the test gives another."""
 
     def __init__(
-        self, endpoint: Endpoint, seed: int, *, pacing: Pacing | None = None, timing: Timing = QUICK, channels: int = 90
+        self,
+        endpoint: Endpoint,
+        seed: int,
+        *,
+        pacing: Pacing | None = None,
+        timing: Timing = QUICK,
+        channels: int = 90,
+        membership: bool = False,
     ) -> None:
         self.intake = RecordingIntake()
         self.metrics = CollectMetrics()
         chance = random.Random(seed)
-        self.pool = Pool(endpoint, self.intake, self.metrics, timing=timing, channels=channels, chance=chance)
+        self.pool = Pool(
+            endpoint,
+            self.intake,
+            self.metrics,
+            timing=timing,
+            channels=channels,
+            membership=membership,
+            chance=chance,
+        )
         self.reports = Reported()
         roster = Roster(self.pool, self.intake, self.metrics, reports=self.reports, chance=chance)
         self.reconciler = Reconciler(roster, pacing or Pacing())

@@ -52,6 +52,20 @@ async def test_without_the_commands_capability_there_is_no_roomstate_and_no_noti
     assert [parse_line(line).verb for line in await client.answers_ping()] == [b"JOIN", b"353", b"366"]
 
 
+async def test_with_membership_a_client_hears_who_is_there_comes_and_goes_and_nobody_else_does(local: Local) -> None:
+    plain = await local.client("ember", nick="justinfan2")
+    watcher = await local.client("ember", caps=f"{ALL_CAPS} twitch.tv/membership")
+    assert watcher.lines[-2].endswith(b" 353 justinfan1 = #ember :justinfan1 justinfan2")
+    other = await local.client("ember", "pixel", nick="justinfan3")
+    other.send("PART #ember", "JOIN #ember")
+    await other.answers_ping()
+    other.close()
+    came, gone = b":justinfan3!justinfan3@justinfan3.tmi.twitch.tv JOIN #ember", b" PART #ember"
+    moves = [await watcher.until(lambda line: b"justinfan3" in line) for _ in range(4)]
+    assert moves == [came, came.replace(b" JOIN #ember", gone)] * 2
+    assert not any(b"justinfan1" in line or b"justinfan3" in line for line in await plain.answers_ping())
+
+
 async def test_a_logged_in_client_gets_its_states_and_a_bad_token_is_refused(local: Local) -> None:
     client = await local.client(nick="somebot", password="oauth:good")
     client.send("JOIN #ember")
@@ -120,6 +134,14 @@ async def test_joins_over_the_limit_get_no_answer_unless_told_to(seed: int) -> N
         client.send("JOIN " + ",".join(many))
         notices = [line for line in await client.answers_ping() if b" NOTICE " in line]
         assert [parse_line(line).tags[b"msg-id"] for line in notices] == [b"msg_ratelimit"] * 5
+
+
+def test_the_most_joins_in_a_window_are_known_allowed_or_not() -> None:
+    limit = JoinLimit(2)
+    for now_s in (0.0, 1.0, 2.0, 10.5, 11.5, 30.0):
+        limit.allows(now_s)
+    assert limit.most == 3
+    assert JoinLimit(0).allows(1.0)
 
 
 def test_the_limit_of_joins_is_a_window_that_slides() -> None:

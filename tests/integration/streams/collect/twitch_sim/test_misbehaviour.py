@@ -11,7 +11,9 @@ from streams.collect.twitch_sim import parse_faults
 from streams.collect.twitch_sim.faults import DEFAULT_FOR_S
 from streams.collect.twitch_sim.hostile import ENDLESS_BYTES, KINDS
 from tests.integration.streams.collect.twitch_sim.conftest import Local, ids_of, local_twitch
-from tests.irc_client import PATIENCE_S, IrcClient
+from tests.irc_client import ALL_CAPS, PATIENCE_S, IrcClient
+
+MEMBERSHIP = f"{ALL_CAPS} twitch.tv/membership"
 
 
 async def ready(local: Local, *logins: str) -> IrcClient:
@@ -139,6 +141,23 @@ async def test_a_flood_is_chat_and_everybody_in_the_channel_hears_it(local: Loca
     assert len(heard) == chunk.counts["events"] == 3000
     assert await second.answers_ping() == []
     assert len(set(ids_of(local.twitch.ledger.table()))) == 3000
+
+
+async def test_a_crowd_comes_is_listed_and_goes_for_those_with_membership_alone(local: Local) -> None:
+    plain = await ready(local, "ember")
+    watcher = await local.client("ember", nick="justinfan2", caps=MEMBERSHIP)
+    await watcher.answers_ping()
+    local.twitch.misbehave.crowd("ember", viewers=90, for_s=0.5)
+    lines = await watcher.answers_ping()
+    assert len(lines) == 90 and all(line.endswith(b" JOIN #ember") for line in lines)
+    late = await local.client("ember", nick="justinfan3", caps=MEMBERSHIP)
+    lists = [line for line in late.lines if b" 353 " in line]
+    names = [name for line in lists for name in line.rpartition(b":")[2].split()]
+    assert len(lists) == 3 and len(set(names)) == len(names) == 93 and max(map(len, lists)) <= 510
+    for number in range(90):
+        await watcher.until(f":lurker{number}!.* PART #ember")
+    heard = await plain.answers_ping()
+    assert not any(b"lurker" in line for line in plain.lines + heard)
 
 
 async def test_a_netsplit_puts_everybody_out_and_keeps_them_out_for_so_long(local: Local) -> None:

@@ -2,16 +2,17 @@
 
 import asyncio
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 import pytest
 
 from schemas import control
 from streams.collect.live import control as view_module
+from streams.collect.live import reports as reports_module
 from streams.collect.live.control import ControlError, ControlSets, ControlView, read_sets, say
-from streams.collect.live.reports import MAX_CHANNELS, StateReports
-from streams.log.port import CONTROL
+from streams.collect.live.reports import MAX_CHANNELS, SEND_AT_MOST, StateReports
+from streams.log.port import CONTROL, Append
 from tests.memory_log import MemoryLog
 
 T = 1_767_225_600_000
@@ -91,6 +92,40 @@ def test_the_version_rises_with_every_change_and_with_nothing_else() -> None:
         sets.feed(control.encode(record))
         seen.append(sets.version)
     assert seen == [0, 0, 1, 1, 2, 2]
+
+
+async def test_a_collector_says_that_it_runs_and_when_asked_to_stop_that_alone() -> None:
+    log = MemoryLog()
+    reports = StateReports(log, "c", lambda: T)
+    log.fail.add("append")
+    running = asyncio.create_task(reports.run())
+    for number in range(SEND_AT_MOST + 1):
+        reports.report(f"c{number}", "joined")
+    await turns_until(lambda: reports.counters.log_lost_total > 0)
+    log.fail.clear()
+    await turns_until(lambda: bool(log.records(CONTROL)))
+    assert control.decode(log.records(CONTROL)[0].value) == control.Heartbeat(1, "c", "running", T, T)
+    running.cancel()
+    reports.stop()
+    reports.report("c0", "leaving")
+    await reports.close()
+    sets = await read_sets(log, states=True)
+    assert len(sets.states) == SEND_AT_MOST + 1 and {one.state for one in sets.states.values()} == {"joined"}
+    beat, heard_at_ms = sets.heartbeats["c"]
+    assert beat.state == "stopped" and heard_at_ms == log.records(CONTROL)[-1].time_ms
+
+
+async def test_a_log_that_hangs_keeps_nobody_from_stopping(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Hanging(MemoryLog):
+        async def append(self, stream: str, records: Sequence[Append]) -> list[tuple[int, int]]:
+            await asyncio.Event().wait()
+            raise AssertionError
+
+    monkeypatch.setattr(reports_module, "CLOSE_S", 0.05)
+    reports = StateReports(Hanging(), "c", lambda: T)
+    reports.report("a", "joined")
+    async with asyncio.timeout(10):
+        await reports.close()
 
 
 async def test_reports_outlive_a_lost_log_and_are_bounded() -> None:

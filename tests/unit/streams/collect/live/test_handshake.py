@@ -12,8 +12,13 @@ def feed(one: Handshake, *lines: bytes) -> bytes:
     return b"".join(one.take(parse_line(line)) for line in lines)
 
 
-def test_membership_is_not_asked_for() -> None:
+def test_membership_is_asked_for_only_where_it_is_wanted() -> None:
     assert b"membership" not in Handshake(random.Random(1)).opening()
+    one = Handshake(random.Random(1), membership=True)
+    assert one.opening().count(b"CAP REQ :twitch.tv/membership\r\n") == 1
+    assert feed(one, *(b":t CAP * ACK :" + name for name in CAPABILITIES)) == b""
+    assert feed(one, b":t CAP * NAK :twitch.tv/membership") == b"CAP END\r\n"
+    assert one.denied == {b"twitch.tv/membership"}
 
 
 @pytest.mark.parametrize(

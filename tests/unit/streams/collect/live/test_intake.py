@@ -10,6 +10,7 @@ from schemas.dead import decode as decode_dead
 from schemas.envelope import MAX_EVENTS
 from streams.collect.fast_irc import parse_irc_chunk
 from streams.collect.live import channels as channels_module
+from streams.collect.live import suppression as suppression_module
 from streams.collect.live.dead_lines import MAX_LETTERS
 from streams.collect.live.framing import LineBuffer
 from streams.collect.live.intake import MAX_PENDING, LiveIntake
@@ -27,6 +28,10 @@ class OptOuts:
 
     def change(self, *names: str) -> None:
         self.names, self.version = set(names), self.version + 1
+
+    @property
+    def any_by_id(self) -> bool:
+        return any(name.startswith("twitch:id:") for name in self.names)
 
     def holds(self, identity: str, login: str) -> bool:
         self.asked += 1
@@ -126,6 +131,64 @@ def test_a_login_that_another_person_bears_now_is_not_suppressed_with_its_former
         intake.received(1, CLEARED % (b"ann", T0_MS + 1, T0_MS + 2, b"bob"), T0_MS)
         intake.flush(T0_MS)
     assert [row[0] for row in sink.rows()] == [("twitch:id:9", "ann"), ("twitch:login:ann", "ann")]
+
+
+DELETED = b"@login=%b;room-id=;target-msg-id=1;tmi-sent-ts=%d :tmi.twitch.tv CLEARMSG #chan :gone\r\n"
+
+
+def test_a_deletion_of_somebody_unknown_is_dropped_while_anybody_is_opted_out_by_id() -> None:
+    """It names a login alone, and that may be the login of who opted out by their id and was never heard here."""
+    sink, opted_out = Sink(), OptOuts()
+    intake = intake_into(sink, suppressed=opted_out)
+    intake.observing("chan", "22", 1, T0_MS)
+
+    def deleted(*logins: bytes) -> set[str]:
+        sink.values.clear()
+        intake.received(1, b"".join(DELETED % (login, T0_MS) for login in logins), T0_MS)
+        intake.flush(T0_MS)
+        return {row[0][1] for row in sink.rows()}
+
+    intake.received(1, chat(T0_MS, user=6, login="bob"), T0_MS)
+    intake.flush(T0_MS)
+    assert deleted(b"ann", b"bob") == {"ann", "bob"}, "nobody opted out"
+    opted_out.change("twitch:login:eve")
+    assert deleted(b"ann", b"bob") == {"ann", "bob"}, "nobody opted out by an id"
+    opted_out.change("twitch:id:5")
+    assert deleted(b"ann", b"bob") == {"bob"}, "ann may be 5; bob is 6"
+    assert (intake.counters.suppressed_events, intake.counters.unidentified_events) == (0, 1)
+    assert not any(b"ann" in value for value in (*sink.values, *sink.dead))
+    intake.received(1, chat(T0_MS, 1, user=5, login="ann") + chat(T0_MS, 2, user=7, login="cat"), T0_MS)
+    assert deleted(b"ann", b"bob", b"cat") == {"bob", "cat"}, "ann is 5, as a line said that was dropped itself"
+    assert (intake.counters.suppressed_events, intake.counters.unidentified_events) == (2, 1)
+    opted_out.change()
+    assert deleted(b"ann", b"dan") == {"ann", "dan"}, "they came back"
+
+
+def test_authors_are_known_for_as_long_as_they_were_heard_lately(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(suppression_module, "MAX_KEPT", 10)
+    sink, opted_out = Sink(), OptOuts()
+    opted_out.change("twitch:id:5")
+    intake = intake_into(sink, suppressed=opted_out)
+    for number in range(12):
+        intake.received(1, chat(T0_MS, number, user=100 + number, login=f"v{number}"), T0_MS)
+        intake.received(1, chat(T0_MS, 50 + number, user=99, login="bob"), T0_MS)
+        intake.flush(T0_MS)
+    for number in (1, 3):
+        intake.received(1, chat(T0_MS, 90 + number, user=100 + number, login=f"v{number}"), T0_MS)
+        intake.flush(T0_MS)
+    sink.values.clear()
+    names = [b"bob", *(b"v%d" % number for number in range(12))]
+    intake.received(1, b"".join(DELETED % (name, T0_MS) for name in names), T0_MS)
+    intake.flush(T0_MS)
+    assert {row[0][1] for row in sink.rows()} == {name.decode() for name in names}
+    for number in range(30):
+        intake.received(1, chat(T0_MS, 200 + number, user=500 + number, login=f"w{number}"), T0_MS)
+        intake.received(1, chat(T0_MS, 300 + number, user=99, login="bob"), T0_MS)
+        intake.flush(T0_MS)
+    sink.values.clear()
+    intake.received(1, b"".join(DELETED % (name, T0_MS) for name in names), T0_MS)
+    intake.flush(T0_MS)
+    assert {row[0][1] for row in sink.rows()} == {"bob"}, "the others were not heard for two tables' length"
 
 
 def test_recovered_events_of_the_opted_out_are_dropped_too() -> None:

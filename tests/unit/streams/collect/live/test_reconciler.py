@@ -38,7 +38,9 @@ class Line:
 class World:
     """Reconciler, its connections, and time."""
 
-    def __init__(self, seed: int, lines: int = 1, pacing: Pacing | None = None) -> None:
+    def __init__(
+        self, seed: int, lines: int = 1, pacing: Pacing | None = None, known: dict[str, str] | None = None
+    ) -> None:
         self.now_s = 1_000.0
         self.lines = [Line(number) for number in range(1, lines + 1)]
         self.ensured: list[int] = []
@@ -47,16 +49,18 @@ class World:
         self.intake._tell = self.intake.told.append  # type: ignore[method-assign, assignment]  # no loop here
         self.metrics = CollectMetrics()
         self.reported: list[tuple[str, str]] = []
-        roster = Roster(
+        self.tries: list[tuple[str, str, str]] = []
+        self.roster = Roster(
             cast(Any, self),
             self.intake,
             self.metrics,
             reports=self,
+            room_id_of=(known or {}).get,
             chance=random.Random(seed),
             clock_s=lambda: self.now_s,
             clock_ms=lambda: int(self.now_s * 1000),
         )
-        self.it = Reconciler(roster, pacing or Pacing(1_000))
+        self.it = Reconciler(self.roster, pacing or Pacing(1_000))
 
     # the pool
     def ensure(self, places: int) -> None:
@@ -78,6 +82,7 @@ class World:
     # the reports
     def tried(self, login: str, what: str, outcome: str) -> None:
         assert len(outcome) < 200
+        self.tries.append((login, what, outcome))
 
     def report(self, login: str, state: str, reason: str = "", room_id: str | None = None) -> None:
         self.reported.append((login, state))
@@ -154,6 +159,37 @@ def test_a_foreign_join_confirms_nothing(single: World) -> None:
     single.want("a")
     single.say(b":somebody!s@t JOIN #a")
     assert single.state("a").state == "joining" and not single.intake.told
+
+
+def test_who_comes_and_goes_is_counted_and_is_never_taken_for_us(single: World) -> None:
+    single.want("a")
+    single.say(b":somebody!s@t JOIN #a")
+    single.say(b":justinfan12!j@t JOIN #a")
+    assert single.state("a").state == "joining" and not single.intake.told
+    single.say(b":t 353 justinfan1 = #a :justinfan1 ann bob justinfan12")
+    single.say(b":t 353 justinfan1 = #a :ann")
+    single.say(b":t 366 justinfan1 #a :End of /NAMES list")
+    single.confirm("a", 7)
+    told = list(single.intake.told)
+    single.say(b":somebody!s@t PART #a")
+    single.say(b":justinfan12!j@t PART #a")
+    single.say(b":somebody!s@t JOIN #elsewhere")
+    assert single.state("a").state == "joined" and single.intake.told == told and single.sent() == ["JOIN a"]
+    metrics = single.metrics
+    assert (metrics.members_joined_total, metrics.members_parted_total, metrics.members_listed_total) == (3, 2, 4)
+
+
+def test_the_times_of_joins_are_kept_before_they_are_sent(seed: int) -> None:
+    kept: list[tuple[int, int]] = []
+    lines: list[Line] = []
+    pacing = Pacing(10, 10, keep=lambda granted: kept.append((len(granted), len(lines[0].sent))))
+    world = World(seed, pacing=pacing)
+    lines += world.lines
+    world.want("a", "b", "c")
+    assert kept == [(3, 0)]
+    assert len(world.sent()) == 3
+    world.pass_s(1)
+    assert len(kept) == 1, "nothing was sent, nothing is written"
 
 
 def test_an_unanswered_join_is_parked_and_tried_again_at_growing_intervals(single: World) -> None:
