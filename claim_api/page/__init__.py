@@ -11,7 +11,7 @@ from blake3 import blake3
 
 from claim_api.answer import API_CSP, JSON, PAGE_CSP, Answer, tagged
 from claim_api.errors import ApiError
-from claim_api.page.openapi import document_bytes
+from claim_api.openapi import document_bytes
 from claim_api.request import Request
 
 FOLDER: Final = Path(__file__).parent
