@@ -25,7 +25,7 @@ from claim_api.index import SealIndex
 from claim_api.page import StaticPages
 from claim_api.proofs import ProofPages
 from claim_api.request import Request
-from claim_api.routing import Part, Router, method_not_allowed
+from claim_api.routing import Part, ProvingPart, Router, method_not_allowed
 from claim_api.stream import Streams
 from claim_api.trees import Trees
 from claim_api.viewers import ViewerPages
@@ -60,6 +60,9 @@ class Api:
         self._health = HealthPage(config, self._database, self._hub, lag_records)
         self._static = StaticPages()
         self._parts = parts
+        for part in parts:
+            if isinstance(part, ProvingPart):
+                part.prove_with(self._proofs)
         self._router = Router(route for part in parts for route in part.routes())
         self._in_flight = 0
         self._watching: asyncio.Task[None] | None = None
@@ -162,6 +165,8 @@ class Api:
                 return "epoch", self._epochs.epoch(request, channel, start)
             case ["", "v1", "epochs", channel, start, "leaves"]:
                 return "leaves", self._proofs.leaves(request, channel, start)
+            case ["", "v1", "epochs", "latest"]:
+                return "epoch_latest", self._epochs.newest(request)
             case ["", "v1", "channels"]:
                 return "channels", self._epochs.channels(request)
             case ["", "v1", "channels", channel, "epochs"]:

@@ -11,7 +11,7 @@ import orjson
 from claim_api.answer import IMMUTABLE, MOVING, Answer, json_answer, tagged
 from claim_api.answer import LATEST as LATEST_CACHE
 from claim_api.config import Bounds
-from claim_api.errors import malformed
+from claim_api.errors import ApiError, malformed
 from claim_api.index import LATEST, SealIndex
 from claim_api.request import MAX_EPOCH_S, Request, page_rows, whole
 from projections import read, rows
@@ -142,6 +142,14 @@ class EpochPages:
         following = found[-1].epoch_start_s if len(found) == limit else None
         body = {"channel": channel, "epochs": [summary(one) for one in found], "next_before": following}
         return json_answer(body, cache=MOVING)
+
+    async def newest(self, request: Request) -> Answer:
+        """The latest hour that any channel has sealed."""
+        request.query(())
+        found = await read.newest_epoch(self._database)
+        if found is None:
+            raise ApiError(404, "no_epoch", "nothing is sealed yet", "try again when a channel's first hour is over")
+        return json_answer(summary(found), cache=MOVING)
 
     async def epoch(self, request: Request, name: str, start: str) -> Answer:
         """One seal."""

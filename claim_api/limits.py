@@ -40,10 +40,11 @@ RATES: Final[Mapping[str, Rate]] = {
     "change": Rate(30, 30),
     "wallet": Rate(10, 6),
     "read": Rate(120, 240),
+    "public": Rate(60, 60),
 }
 """By rule. sign_in: per address, each step of signing in; sign_in_all: the same of everybody together, so that the
 table of states stays small; change: per session, whatever changes state; wallet: per wallet address; read: per
-session, private reads."""
+session, private reads; public: per address, sums of wallets and of everybody, and actions."""
 
 
 class Limits:

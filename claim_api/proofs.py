@@ -11,14 +11,15 @@ from claim_api.config import ApiConfig
 from claim_api.epochs import cache_of, channel_name, epoch_start, revision_of
 from claim_api.errors import ApiError
 from claim_api.index import SealIndex
-from claim_api.request import Request, hex32
+from claim_api.request import Request, hex32, whole
 from claim_api.trees import Trees
 from projections import read, rows
 from projections.read import Database
 from schemas import identity, seal
 from schemas.bundle import ViewerOpening
 
-FIELDS: Final = frozenset({"ref", "viewer", "revision"})
+FIELDS: Final = frozenset({"ref", "viewer", "index", "revision"})
+MAX_INDEX: Final = 2**32 - 1
 MAX_BEARERS: Final = 16
 """Viewers who bore a login, latest first, that are looked for in an epoch."""
 
@@ -32,11 +33,15 @@ class ProofPages:
         self._pepper_commit = None if config.pepper is None else seal.pepper_commit(config.pepper)
 
     async def proof(self, request: Request, name: str, start: str) -> Answer:
-        """Presence or absence of ?ref= or ?viewer= in an epoch."""
+        """Presence or absence of ?ref= or ?viewer= in an epoch; presence of the leaf of ?index=."""
         fields = request.query(FIELDS)
-        if ("ref" in fields) == ("viewer" in fields):
-            raise ApiError(400, "malformed", "the query names neither ref nor viewer, or both", "give one of them")
+        if ("ref" in fields) + ("viewer" in fields) + ("index" in fields) != 1:
+            raise ApiError(400, "malformed", "the query names none of ref, viewer, index, or several", "give one")
         start_s, revision = epoch_start(start), revision_of(fields)
+        if "index" in fields:
+            index = whole("index", fields["index"], 0, MAX_INDEX)
+            found = await self._index.epoch(channel_name(name), start_s, revision)
+            return await self._indexed_proof(found, index, revision)
         if "viewer" in fields:
             request.check_operator(self._operator_key)
             viewer = channel_name(fields["viewer"])
@@ -50,6 +55,11 @@ class ProofPages:
         etag = f'"{epoch.seal_hash.hex()}-proof-{fields["ref"]}"'.encode()
         return tagged(tree.prove_json(ref), etag, cache_of(revision))
 
+    async def opened(self, channel: str, epoch_start_s: int, revision: int, viewer: str) -> Answer:
+        """Presence or absence of a viewer (an identity) who asks for it themselves: private, opened with the epoch's
+        key. Raises ApiError 404, 409, 501, 503."""
+        return await self._viewer_proof(await self._index.epoch(channel, epoch_start_s, revision), viewer)
+
     async def leaves(self, request: Request, name: str, start: str) -> Answer:
         """The public leaf dump, zstd."""
         revision = revision_of(request.query(("revision",)))
@@ -60,6 +70,16 @@ class ProofPages:
         filename = f"{epoch.epoch_start_s}.{epoch.revision}.leaves.zst"
         made.headers.append((b"content-disposition", f'attachment; filename="{filename}"'.encode()))
         return made
+
+    async def _indexed_proof(self, epoch: rows.Epoch, index: int, revision: int) -> Answer:
+        tree = self._trees.peek(epoch) or await self._trees.provable(epoch)
+        ref = tree.ref_at(index)
+        if ref is None:
+            raise ApiError(
+                404, "unknown_leaf", f"the epoch has no leaf {index}", f"its leaves are 0 to {epoch.leaf_count - 1}"
+            )
+        etag = f'"{epoch.seal_hash.hex()}-proof-{ref.hex()}"'.encode()
+        return tagged(tree.prove_json(ref), etag, cache_of(revision))
 
     async def _viewer_proof(self, epoch: rows.Epoch, viewer: str) -> Answer:
         header = seal.decode_header(epoch.header)

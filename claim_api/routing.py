@@ -5,7 +5,7 @@ In: a method and a path. Out: the route's name and its handler with what its pat
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, Protocol, runtime_checkable
 
 from claim_api.answer import Answer
 from claim_api.errors import ApiError
@@ -37,6 +37,20 @@ class Part(Protocol):
 
     async def stop(self) -> None:
         """After the last one."""
+
+
+class OwnProofs(Protocol):
+    """Gives viewers their own proofs: claim_api.proofs of the API that a part belongs to."""
+
+    async def opened(self, channel: str, epoch_start_s: int, revision: int, viewer: str) -> Answer:
+        """Presence or absence of that identity, opened."""
+
+
+@runtime_checkable
+class ProvingPart(Protocol):
+    """A part that answers with proofs; the API hands it what makes them, before start."""
+
+    def prove_with(self, proofs: OwnProofs) -> None: ...
 
 
 class Router:

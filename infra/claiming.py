@@ -10,10 +10,9 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import ip_network
-from typing import Any, Final
+from typing import Final
 from urllib.parse import quote, urlsplit, urlunsplit
 
-import asyncpg
 from prometheus_client import CollectorRegistry
 
 from claim_api.errors import ApiError
@@ -23,16 +22,12 @@ from claim_api.identity.sessions import Sessions
 from claim_api.identity.sign_in import SignIn
 from claim_api.identity.twitch import ClientCredentials, TwitchLogin
 from claim_api.identity.validation import Validation
-from claim_api.ledger.reserve import Limits as ReserveLimits
 from claim_api.limits import Limits
 from claim_api.part_counters import PartCounters
-from claim_api.payer.door import PayerClient
-from claim_api.payments.pages import Claims, ClaimTerms
-from claim_api.payments.waiting import Waiting
 from claim_api.routing import Part, Route
 from claim_api.wallets.pages import Wallets
 from claim_api.web_database import WebDatabase
-from infra import keys, twitch_credentials
+from infra import claim_parts, keys, twitch_credentials
 from infra.settings import Settings
 from infra.twitch_login.state import CLIENT_ID, CLIENT_SECRET
 from schemas import control
@@ -43,7 +38,6 @@ _log: Final = logging.getLogger(__name__)
 WEB_ROLE: Final = "twzrd_web"
 CALLBACK: Final = "/auth/twitch/callback"
 SAY_TIMEOUT_S: Final = 10.0
-CONNECT_TIMEOUT_S: Final = 10.0
 BY_THEMSELVES: Final = "viewer"
 
 
@@ -105,7 +99,7 @@ def parts_of(
         DatabasePart(database),
         *_identity(shared, key, twitch, settings, say_opt_out),
         _wallets(shared, settings),
-        *_claims(shared, settings, web_dsn(settings, dsn)),
+        *_earned_and_paid(shared, settings, dsn),
     ]
 
 
@@ -124,27 +118,13 @@ def _wallets(shared: Shared, settings: Settings) -> Part:
     return Wallets(shared.database, shared.sessions, shared.limits, shared.counters, settings.cluster)
 
 
-def _claims(shared: Shared, settings: Settings, dsn: str) -> list[Part]:
-    """None without a mint: there is nothing to pay with."""
-    if not settings.mint:
-        return []
-    terms = ClaimTerms(
-        cluster=settings.cluster,
-        mint=settings.mint,
-        fee=settings.claim_fee,
-        limits=ReserveLimits(
-            minimum_base_units=settings.claim_min_base_units,
-            viewer_day_base_units=settings.claim_viewer_day_base_units,
-            wallet_day_base_units=settings.claim_wallet_day_base_units,
-        ),
+def _earned_and_paid(shared: Shared, settings: Settings, dsn: str) -> list[Part]:
+    role_dsn = web_dsn(settings, dsn)
+    reading = WebDatabase(role_dsn, pool_size=4, read_only=True)
+    parts = claim_parts.earned_and_paid(
+        settings, role_dsn, shared.public_url, shared.database, reading, shared.sessions, shared.limits, shared.counters
     )
-
-    async def connect() -> Any:
-        return await asyncpg.connect(dsn, timeout=CONNECT_TIMEOUT_S, server_settings={"application_name": "twzrd web"})
-
-    payer = PayerClient(settings.payer_socket_path)
-    waiting = Waiting(connect)
-    return [Claims(shared.database, shared.sessions, shared.limits, shared.counters, payer, waiting, terms)]
+    return [DatabasePart(reading), *parts]
 
 
 def opt_out_to(log: Log) -> SayOptOut:

@@ -131,6 +131,14 @@ class Settings:
     claim_wallet_day_base_units: int = _setting(
         0, "most that one wallet may get in a day; 0: no limit", rules.base_units
     )
+    actions: Literal["on", "off"] = _setting(
+        "on",
+        "Solana Actions: whoever knows a wallet may begin its claim, which only the wallet can end",
+        rules.one_of("on", "off"),
+    )
+    enable_debug: Literal["off", "on"] = _setting(
+        "off", "whether GET /api/debug/claim answers", rules.one_of("off", "on")
+    )
     priority_fee_micro_lamports: int = _setting(0, "price of a compute unit in claims", rules.whole(0, 10_000_000))
     log_level: str = _setting("info", "least level that is logged", rules.one_of("debug", "info", "warning", "error"))
     log_format: str = _setting(

@@ -1,7 +1,7 @@
--- name: session
-select s.viewer_key, u.login, u.display_name, s.expires_at
+-- name: sessions
+select s.session_hash, s.viewer_key, u.login, u.display_name, s.expires_at
   from claims.sessions s join claims.twitch_users u using (viewer_key)
- where s.session_hash = $1 and s.revoked_at is null and s.expires_at > clock_timestamp();
+ where s.session_hash = any($1::bytea[]) and s.revoked_at is null and s.expires_at > clock_timestamp();
 
 -- name: begin_session
 insert into claims.sessions (session_hash, viewer_key, expires_at, token_sealed) values ($1, $2, $3, $4);

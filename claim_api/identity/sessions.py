@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from claim_api.audit import audit
 from claim_api.errors import ApiError
+from claim_api.gathering import Gathering
 from claim_api.identity.cookies import cookie
 from claim_api.identity.origin import check_origin, foreign, origin_of
 from claim_api.identity.session_key import SECRET_BYTES, SessionKey, hash_of
@@ -66,6 +67,7 @@ class Sessions:
         self.cookie: Final = cookie("twzrd-session", public_url)
         self.origin: Final = origin_of(public_url)
         self._cache: OrderedDict[bytes, tuple[Viewer, float]] = OrderedDict()
+        self._looking: Gathering[bytes, Any] = Gathering("session_look_ups", self._look, counters)
         self._barriers: OrderedDict[int, float] = OrderedDict()
         self._no_cache_until_s = 0.0
         counters.gauges["sessions_cached"] = lambda: len(self._cache)
@@ -146,7 +148,7 @@ class Sessions:
                 return viewer
             del self._cache[session_hash]
         asked_s = self._clock_s()
-        row = await self._database.fetchrow(sql("session"), session_hash)
+        row = await self._looking.find(session_hash)
         if row is None:
             return None
         viewer = Viewer(session_hash, row["viewer_key"], row["login"], row["display_name"], row["expires_at"])
@@ -155,6 +157,9 @@ class Sessions:
             if len(self._cache) > MAX_CACHED:
                 self._cache.popitem(last=False)
         return viewer
+
+    async def _look(self, hashes: list[bytes]) -> dict[bytes, Any]:
+        return {row["session_hash"]: row for row in await self._database.fetch(sql("sessions"), hashes)}
 
     def _forget(self, viewer_key: int) -> None:
         """Nothing of that viewer is answered from memory until the change under way is surely over."""

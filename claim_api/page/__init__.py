@@ -9,7 +9,7 @@ from typing import Final
 
 from claim_api.answer import API_CSP, JSON, PAGE_CSP, Answer
 from claim_api.errors import ApiError
-from claim_api.page.openapi import document_bytes
+from claim_api.openapi import document_bytes
 from claim_api.page.static import CLAIM_PATHS, KINDS, claim_pages, page
 from claim_api.request import Request
 

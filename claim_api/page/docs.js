@@ -82,21 +82,22 @@ function follow(url, output, button) {
   };
 }
 
-function operation(path, get) {
+function operation(path, method, one) {
   const details = make("details");
   const summary = make("summary");
-  summary.append(make("span", "method", "GET"), make("span", "path", path), make("span", "what", get.summary));
-  if (get.security) summary.append(make("span", "lock", "private"));
+  summary.append(make("span", "method", method.toUpperCase()), make("span", "path", path), make("span", "what", one.summary));
+  if (one.security) summary.append(make("span", "lock", "private"));
   const inside = make("div", "inside");
-  inside.append(make("p", "", get.description));
-  const fields = get.parameters.filter((one) => one.in !== "header").map(field);
+  inside.append(make("p", "", one.description));
+  const fields = one.parameters.filter((each) => each.in !== "header").map(field);
   const form = make("form", "fields");
-  form.append(...fields.map((one) => one.label));
-  const streamed = "text/event-stream" in get.responses["200"].content;
+  form.append(...fields.map((each) => each.label));
+  const streamed = "text/event-stream" in (one.responses["200"]?.content ?? {});
   const button = make("button", "", streamed ? "Follow" : "Send");
   const output = make("pre");
   output.hidden = true;
-  form.append(button);
+  // What changes state is not sent from here: it wants the session's token and is better written down.
+  if (method === "get") form.append(button);
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     if (button.onclick) return;
@@ -105,10 +106,10 @@ function operation(path, get) {
     else ask(url, output);
   });
   const answers = make("div", "answers");
-  for (const [status, answer] of Object.entries(get.responses)) {
-    const one = make("span");
-    one.append(make("b", "", status), " " + answer.description);
-    answers.append(one);
+  for (const [status, answer] of Object.entries(one.responses)) {
+    const shownAnswer = make("span");
+    shownAnswer.append(make("b", "", status), " " + answer.description);
+    answers.append(shownAnswer);
   }
   inside.append(form, answers, output);
   details.append(summary, inside);
@@ -144,7 +145,9 @@ async function draw() {
     const description = await (await fetch("/openapi.json")).json();
     document.getElementById("title").textContent = description.info.title + " API";
     document.getElementById("lead").textContent = description.info.description;
-    paths.replaceChildren(...Object.entries(description.paths).map(([path, one]) => operation(path, one.get)));
+    paths.replaceChildren(...Object.entries(description.paths).flatMap(([path, methods]) =>
+      Object.entries(methods).map(([method, one]) => operation(path, method, one))
+    ));
     const schemas = document.getElementById("schemas");
     schemas.append(...Object.entries(description.components.schemas).map(([name, value]) => schema(name, value)));
     schemas.hidden = false;

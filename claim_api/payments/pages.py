@@ -126,14 +126,14 @@ class Claims:
         wanted: Wanted = "all"
         if form.allocations != "all":
             wanted = [AllocationKey(one.channel, one.epoch_start_s, one.revision) for one in form.allocations]
-        return json_answer(self._shown(await self.reserved(viewer, None, fee, wanted)), status=201)
+        return json_answer(self._shown(await self.reserved(viewer.viewer_key, None, fee, wanted)), status=201)
 
-    async def reserved(self, viewer: Viewer, wallet: str | None, fee: Fee, wanted: Wanted) -> Claim:
+    async def reserved(self, viewer_key: int, wallet: str | None, fee: Fee, wanted: Wanted) -> Claim:
         """A new claim of that viewer. Raises ApiError with the refusal's code."""
         terms = self._terms
         try:
             async with self._database.transaction() as connection:
-                claim = await reserve(connection, viewer.viewer_key, wallet, terms.mint, fee, wanted, terms.limits)
+                claim = await reserve(connection, viewer_key, wallet, terms.mint, fee, wanted, terms.limits)
         except ClaimRefused as refusal:
             self._counters.counts["claims_refused", refusal.code.value] += 1
             raise refused(refusal) from refusal
@@ -219,7 +219,7 @@ class Claims:
             ) from error
         if isinstance(answer, Refused):
             self._counters.counts["payer_asked", answer.code.value] += 1
-            raise _refused_by_payer(answer)
+            raise refused_by_payer(answer)
         self._counters.counts["payer_asked", "given"] += 1
         return answer
 
@@ -249,7 +249,8 @@ def refused(refusal: ClaimRefused) -> ApiError:
     return ApiError(STATUSES[refusal.code], refusal.code.value, refusal.message, refusal.mend, headers)
 
 
-def _refused_by_payer(answer: Refused) -> ApiError:
+def refused_by_payer(answer: Refused) -> ApiError:
+    """The payer's refusal with its HTTP status, in words that are fit for the viewer."""
     if answer.code is Code.WRONG_TRANSACTION:
         # The viewer's own wallet made it: what differs is theirs to know.
         return ApiError(409, answer.code.value, answer.message[:300], "fetch the transaction again and sign that one")

@@ -14,7 +14,7 @@ from infra.bench.table import Line, Table, all_met, failed, machine
 
 ROWS: Final = (
     "simple", "archive", "irc", "parser", "collect", "collect_many", "postgres", "kafka", "merkle", "projections",
-    "proof", "memory",
+    "proof", "eligibility", "memory",
 )  # fmt: skip
 DOCS: Final = ROOT / "docs" / "benchmarks.md"
 

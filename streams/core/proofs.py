@@ -65,6 +65,10 @@ class ProvableEpoch:
         index = bisect_left(self._refs, viewer_ref)
         return index if self._bears(index, viewer_ref) else None
 
+    def ref_at(self, index: int) -> bytes | None:
+        """The ref of a leaf by its index (>= 0), or None beyond the last."""
+        return self._refs[index] if index < len(self._refs) else None
+
     def prove(self, viewer_ref: bytes, opening: ViewerOpening | None = None) -> Bundle:
         """Presence where a leaf bears the ref (32 bytes), else absence. opening shows whom the ref names."""
         index = bisect_left(self._refs, viewer_ref)

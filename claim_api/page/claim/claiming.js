@@ -2,7 +2,6 @@
 // The server alone knows the truth; this page only asks it, and asks again after a reload, a lost network or a new session.
 
 import { ApiError, Away, change, look, read } from "./api.js";
-import { allocationKey } from "./store.js";
 import { t, tokens } from "./text.js";
 import { say } from "./dom.js";
 import { isRefusal, signTransaction } from "./wallets.js";
@@ -15,8 +14,9 @@ const MOST_FOLLOWED = 2;
 
 export const STEPS = ["reserved", "signed", "sent", "confirmed"];
 
+// A claim whose transaction expired is reserved again, whatever it went through before.
 export function stepOf(claim) {
-  return claim.steps.at(-1)?.step ?? "reserved";
+  return claim.state === "reserved" ? "reserved" : claim.steps.at(-1).step;
 }
 
 export function isOpen(claim) {
@@ -133,15 +133,6 @@ export class Claiming {
 
 function named3(one) {
   return { channel: one.channel, epoch_start_s: one.epoch_start_s, revision: one.revision };
-}
-
-// The hours of a channel that can be claimed now.
-export function claimable(allocations) {
-  return allocations.filter((one) => one.state === "claimable");
-}
-
-export function chosen(state) {
-  return state.allocations.filter((one) => one.state === "claimable" && state.selected.has(allocationKey(one)));
 }
 
 function breath(signal) {

@@ -2,7 +2,7 @@
 // have changed; an answer that comes after a newer question is thrown away.
 
 import { ApiError, read } from "./api.js";
-import { allocationKey } from "./store.js";
+import { allocationKey, claimable } from "./store.js";
 
 const PAGE = 100;
 const CLAIMS = 20;
@@ -23,7 +23,7 @@ export class Holdings {
         read("/v1/claims?limit=" + CLAIMS),
       ]);
       if (ours !== this.asked) return;
-      const known = new Set(hours.allocations.filter((one) => one.state === "claimable").map(allocationKey));
+      const known = new Set(claimable(hours.allocations).map(allocationKey));
       const selected = new Set([...this.store.state.selected].filter((key) => known.has(key)));
       this.store.set({ ...hours, weeks: weeks.weeks, claims: claims.claims, claimsBefore: claims.next_before, selected });
     } catch (error) {

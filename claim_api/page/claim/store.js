@@ -54,3 +54,12 @@ export function emptyState() {
 export function allocationKey(one) {
   return one.channel + "|" + one.epoch_start_s + "|" + one.revision;
 }
+
+// What can be claimed now. A stopped channel waits for a ruling.
+export function claimable(allocations) {
+  return allocations.filter((one) => one.state === "claimable" && !one.stopped);
+}
+
+export function chosen(state) {
+  return claimable(state.allocations).filter((one) => state.selected.has(allocationKey(one)));
+}

@@ -3,16 +3,12 @@
 import asyncio
 import json
 import random
-import re
-import shutil
-import socket
 import time
-import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import Final
 
-from infra.bench import inputs, servers
+from infra.bench import inputs, servers, wrk
 from infra.bench.bench import Bench
 from infra.bench.racing import ContenderFailed, median, module, run
 from infra.bench.sealed import seal_into
@@ -39,8 +35,7 @@ end
 
 def measure(bench: Bench) -> list[Line]:
     """Each round a new server: its first proof is the cold one, then wrk asks for a different viewer each time."""
-    if shutil.which("wrk") is None:
-        raise ContenderFailed("wrk is not installed; on Debian and Ubuntu: apt-get install wrk")
+    wrk.check_installed()
     records = inputs.live_log(bench, LEAVES, channels=1, hours=1, viewers=LEAVES)
     rates, slowest_ms, cold_ms = [], [], []
     with servers.postgres(bench, "proof-row") as dsn:
@@ -85,14 +80,12 @@ def measure(bench: Bench) -> list[Line]:
 
 def _round(bench: Bench, dsn: str, refs: list[str]) -> tuple[float, float, float]:
     """(cold ms, requests/s, p99 ms)."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = wrk.free_port()
     home = bench.scratch / "home-proof"
     environ = {"TWZRD_DATABASE_URL": dsn, "TWZRD_PEPPER_FILE": str(_pepper(bench))}
     with servers.process(bench, ["-m", "infra.cli", "--home", home, "serve", "--port", str(port)], environ):
         base = f"http://127.0.0.1:{port}"
-        _until_up(f"{base}/health")
+        wrk.until_up(f"{base}/health")
         path = f"/v1/epochs/channel_00/{START_MS // 1000}/proof"
         start_s = time.perf_counter()
         with urllib.request.urlopen(f"{base}{path}?ref={refs[0]}", timeout=10) as answer:
@@ -103,15 +96,8 @@ def _round(bench: Bench, dsn: str, refs: list[str]) -> tuple[float, float, float
         listed, script = bench.scratch / "refs.txt", bench.scratch / "proof.lua"
         listed.write_text("\n".join(refs) + "\n")
         script.write_text(SCRIPT % (listed, path))
-        command: list[str | Path] = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{SECONDS}s", "--latency", "-s", script, base]
-        said = run(command).output
-    if "Non-2xx" in said or "Socket errors" in said:
-        raise ContenderFailed(f"wrk saw errors: {said}")
-    rate = re.search(r"Requests/sec:\s+([\d.]+)", said)
-    p99 = re.search(r"99%\s+([\d.]+)(us|ms|s)", said)
-    if rate is None or p99 is None:
-        raise ContenderFailed(f"wrk's answer cannot be read: {said}")
-    return cold_ms, float(rate[1]), float(p99[1]) * {"us": 1e-3, "ms": 1.0, "s": 1e3}[p99[2]]
+        measured = wrk.measure(base, script, connections=CONNECTIONS, seconds=SECONDS)
+    return cold_ms, measured.requests_per_s, measured.p99_ms
 
 
 def _pepper(bench: Bench) -> Path:
@@ -120,17 +106,3 @@ def _pepper(bench: Bench) -> Path:
         path.write_text("11" * 32)
         path.chmod(0o600)
     return path
-
-
-def _until_up(url: str) -> None:
-    deadline_s = time.monotonic() + 30
-    while True:
-        try:
-            urllib.request.urlopen(url, timeout=5).close()
-            return
-        except urllib.error.HTTPError:
-            return  # it answers; health may say degraded
-        except (urllib.error.URLError, OSError) as error:
-            if time.monotonic() > deadline_s:
-                raise ContenderFailed(f"{url} did not answer within 30 s: {error}") from error
-            time.sleep(0.05)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from claim_api.page.openapi import DOCUMENT
+from claim_api.openapi import DOCUMENT
 from tests.hours import CHANNEL, T0_S, sealed_hour, viewers_of
 
 AUTHORIZED = {"Authorization": "Bearer operator-key-of-the-tests"}

@@ -1,8 +1,7 @@
 // Every hour that counted, by channel: when, how much of it was observed, what it is worth, how it stands, its proof.
 
 import { button, heading, make, section } from "../dom.js";
-import { claimable } from "../claiming.js";
-import { allocationKey } from "../store.js";
+import { allocationKey, claimable } from "../store.js";
 import { amount, day, minutes, span, t, tokens } from "../text.js";
 
 export function drawHours(store, holdings, proofs) {
@@ -66,6 +65,7 @@ function coverageOf(hours) {
 
 function row(store, proofs, one) {
   const key = allocationKey(one);
+  const standing = one.state === "claimable" && one.stopped ? "stopped" : one.state;
   const when = { day: day(one.epoch_start_s), span: span(one.epoch_start_s, one.epoch_length_s) };
   const box = make("input", {
     type: "checkbox",
@@ -78,8 +78,8 @@ function row(store, proofs, one) {
   check.setAttribute("aria-label", t("proof.check.of", { ...when, login: one.login }));
   return make(
     "li",
-    { class: "row " + one.state },
-    one.state === "claimable" ? make("span", { class: "box" }, box) : make("span", { class: "box mark", "aria-hidden": "true" }),
+    { class: "row " + standing },
+    claimable([one]).length ? make("span", { class: "box" }, box) : make("span", { class: "box mark", "aria-hidden": "true" }),
     make(
       "div",
       { class: "when" },
@@ -88,7 +88,7 @@ function row(store, proofs, one) {
       one.revision > 0 && make("span", { class: "tag" }, t("hours.revision", { revision: one.revision })),
     ),
     coverage(one),
-    make("div", { class: "worth" }, make("strong", {}, amount(one.base_units)), make("span", { class: "state" }, t("hours." + one.state))),
+    make("div", { class: "worth" }, make("strong", {}, amount(one.base_units)), make("span", { class: "state" }, t("hours." + standing))),
     check,
   );
 }

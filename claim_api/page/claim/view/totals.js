@@ -1,7 +1,7 @@
 // The first thing to see: what can be claimed now, and how it stands to everything that was ever earned.
 
 import { button, heading, make, section } from "../dom.js";
-import { chosen } from "../claiming.js";
+import { chosen } from "../store.js";
 import { amount, t, tokens } from "../text.js";
 
 const PARTS = ["claimed", "pending", "claimable"];
