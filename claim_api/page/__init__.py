@@ -39,7 +39,7 @@ class StaticPages:
         found = self._pages.get(request.path)
         if found is None:
             raise ApiError(404, "unknown_path", "nothing here has this path", "see /docs for what there is")
-        # The way back from Twitch, and links of others, bring queries; the claim page itself reads what it knows of them.
+        # The way back from Twitch and links of others bring queries; the page itself reads what it knows of them.
         if request.path not in CLAIM_PATHS:
             request.query(())
         return found

@@ -71,8 +71,7 @@ for name in ${stages//,/ }; do
     # Small and independent of each other: any worker may take any test.
     unit | property) tests "$name" -n 2 "$@" ;;
     # Servers and processes: a file stays with one worker, so its tests do not shake each other's timing.
-    conformance | integration) tests "$name" -n 2 --dist loadfile "$@" ;;
-    browser) tests browser "$@" ;;
+    conformance | integration | browser) tests "$name" -n 2 --dist loadfile "$@" ;;
     *)
       echo "test.sh: there is no stage '$name'; see the first lines of $0" >&2
       exit 2

@@ -5,7 +5,6 @@ and server. Sessions, CSRF, challenges, signatures, reservations of one use and 
 """
 
 import asyncio
-import itertools
 import secrets
 from base64 import b64decode, b64encode
 from collections.abc import Awaitable, Callable, Sequence
@@ -56,7 +55,6 @@ class ScriptedClaims:
     asked: list[str] = field(default_factory=list)
     """Names of the routes that were asked, in order."""
     submitted: list[bytes] = field(default_factory=list)
-    opted_out: bool = False
 
     def __post_init__(self) -> None:
         self._changed = asyncio.Condition()
@@ -157,7 +155,7 @@ class ScriptedClaims:
 
     async def opt_out(self, request: Request) -> Answer:
         self._session(request, changing=True)
-        self.opted_out, self.sessions = True, {}
+        self.sessions = {}
         return json_answer({"viewer": self.identity, "opted_out": True}, status=202)
 
     async def me(self, request: Request) -> Answer:

@@ -1,4 +1,4 @@
-"""What comes between: a lost network, a session that ends, another tab, a server that refuses. Nothing is lost by it."""
+"""What comes between: a lost network, a session that ends, another tab, a refusal. Nothing is lost by it."""
 
 from playwright.async_api import expect
 

@@ -216,7 +216,7 @@ async def test_every_reason_has_its_words(page: Page, base: str) -> None:
 
 
 async def test_my_proof_is_checked_step_by_step_and_downloaded(
-    visit: Visit, scripted: ScriptedClaims, hours: list[MadeHour]
+    visit: Visit, scripted: ScriptedClaims, hours: list[MadeHour], tmp_path: Path
 ) -> None:
     tab = await (await visit()).sign_in()
     check = tab.page.get_by_role("button", name=re.compile("Check my proof of forsen, Wed 25 Nov"))
@@ -229,7 +229,8 @@ async def test_my_proof_is_checked_step_by_step_and_downloaded(
     async with tab.page.expect_download() as coming:
         await tab.page.get_by_role("button", name="Download the bundle").click()
     download = await coming.value
-    assert Path(await download.path()).read_bytes() == hours[0].bundle(scripted.identity)
+    await download.save_as(tmp_path / download.suggested_filename)
+    assert (tmp_path / "proof-twitch-id-100-1795626000.json").read_bytes() == hours[0].bundle(scripted.identity)
     await tab.page.keyboard.press("Escape")
     assert (await tab.is_focused()).startswith("proof|twitch:id:100|")
 

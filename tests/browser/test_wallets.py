@@ -1,4 +1,4 @@
-"""Wallets of every kind: those that sign in, that sign text only, that add a header, that refuse, that are elsewhere."""
+"""Wallets of every kind: they sign in, sign text only, add a header, refuse, or are on another network."""
 
 from datetime import timedelta
 
@@ -8,7 +8,7 @@ from solders.keypair import Keypair
 
 from tests.browser.conftest import Visit
 from tests.browser.scripted_claims import ScriptedClaims
-from tests.browser.viewing import KEYPAIR, PHONE, WALLET
+from tests.browser.viewing import PHONE, WALLET, wallet_script
 
 
 @pytest.mark.parametrize(
@@ -83,8 +83,6 @@ async def test_a_phone_is_told_of_the_wallets_own_browser(visit: Visit) -> None:
 
 
 async def test_a_wallet_that_comes_later_is_seen(visit: Visit) -> None:
-    from tests.browser.viewing import wallet_script
-
     tab = await (await visit(None)).sign_in()
     await tab.see("No Solana wallet was found in this browser.")
     await tab.page.evaluate(wallet_script(name="Late"))
@@ -148,4 +146,4 @@ async def test_a_payment_for_another_account_is_not_signed(visit: Visit, scripte
     await tab.page.get_by_role("button", name="Sign in your wallet").click()
     await tab.see(f"Testwallet does not hold {other[:4]}…{other[-4:]}")
     assert "signTransaction" not in await tab.page.evaluate("mockWallet.asked")
-    assert KEYPAIR.pubkey() != other
+    assert other != WALLET

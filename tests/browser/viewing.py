@@ -6,10 +6,12 @@ blocked by the page's own policy, nothing is wider than the window; and a pictur
 
 import json
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from playwright.async_api import Browser, BrowserContext, Page, TimeoutError
+from playwright.async_api import Browser, BrowserContext, Page
+from playwright.async_api import TimeoutError as NotInTime
 from solders.keypair import Keypair
 
 FOLDER: Final = Path(__file__).parent
@@ -22,7 +24,7 @@ WALLET: Final = str(KEYPAIR.pubkey())
 SERIOUS: Final = ("serious", "critical")
 # What the browser itself writes when a request fails; a test that takes the network away means it to.
 EXPECTED_ERRORS: Final = ("Failed to load resource", "net::ERR_")
-PAGE_SHADE: Final = "getComputedStyle(document.body).backgroundColor"
+NOW: Final = datetime(2026, 11, 26, 12, 0, tzinfo=UTC)
 
 
 def wallet_script(*, name: str = "Testwallet", seed: bytes = SEED, **more: Any) -> str:
@@ -79,7 +81,7 @@ class Tab:
         """The text is somewhere on the page, to be seen."""
         try:
             await self.page.get_by_text(text).locator("visible=true").first.wait_for(timeout=timeout_ms)
-        except TimeoutError:
+        except NotInTime:
             await self._picture("failed")
             raise AssertionError(
                 f"{text!r} is not to be seen; see build/screenshots/failed.png; {self.faults}"
@@ -119,6 +121,8 @@ async def new_context(browser: Browser, *scripts: str, **more: Any) -> BrowserCo
     """A browser of its own: cookies, storage, size. scripts: run before the page's own."""
     usual = {"viewport": DESKTOP, "locale": "en-GB", "timezone_id": "UTC", "color_scheme": "light"}
     context = await browser.new_context(**{**usual, **more})
+    # Dates of this year are shown without it.
+    await context.clock.set_fixed_time(NOW)
     for script in scripts:
         await context.add_init_script(script)
     context.set_default_timeout(10_000)

@@ -20,7 +20,8 @@ export class Holdings {
       const [hours, weeks, claims] = await Promise.all([
         this.hours(Math.max(1, this.store.state.allocations.length)),
         read("/v1/eligibility/weeks"),
-        read("/v1/claims?limit=" + CLAIMS),
+        // Without a mint there are no claims yet, not even a list of them.
+        this.store.state.me.mint ? read("/v1/claims?limit=" + CLAIMS) : { claims: [], next_before: null },
       ]);
       if (ours !== this.asked) return;
       const known = new Set(claimable(hours.allocations).map(allocationKey));

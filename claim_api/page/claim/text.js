@@ -29,7 +29,10 @@ export function has(key) {
 export function t(key, values = {}) {
   const found = texts[key];
   const text = typeof found === "object" ? found[plurals.select(Number(values.count))] || found.other : found;
-  if (text === undefined) return key;
+  if (text === undefined) {
+    console.error("no text for " + key);
+    return key;
+  }
   return text.replace(/\{(\w+)\}/g, (whole, name) => (name in values ? String(values[name]) : whole));
 }
 
