@@ -160,7 +160,7 @@ def mutated(good: dict[str, Any], random: random.Random) -> list[dict[str, Any]]
         name = next((key for key in ("left", "right") if good.get(key) is part), None)
 
         def of(one: dict[str, Any], name: str | None = name) -> dict[str, Any]:
-            return one[name] if name else one  # type: ignore[no-any-return]
+            return one[name] if name else one
 
         for place in range(192):
             but(lambda one, place=place, of=of: of(one).update(leaf=flipped(of(one)["leaf"], place)))  # type: ignore[misc]

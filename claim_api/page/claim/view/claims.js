@@ -14,7 +14,7 @@ export function drawOpenClaims(store, claiming) {
     for (const claim of state.claims || []) if (isOpen(claim)) seen.add(claim.claim_id);
     const shown = (state.claims || []).filter((claim) => seen.has(claim.claim_id) || claim.state === "held");
     if (!shown.length) return [];
-    return [heading(2, "open-title", t("claims.open")), shown.map((claim) => openClaim(store, claiming, claim))];
+    return [heading(2, "open-title", t(shown.some((claim) => claim.state !== "confirmed") ? "claims.open" : "claims.arrived")), shown.map((claim) => openClaim(store, claiming, claim))];
   });
 }
 
