@@ -5,6 +5,7 @@ blocked by the page's own policy, nothing is wider than the window; and a pictur
 """
 
 import json
+import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -77,7 +78,7 @@ class Tab:
         await self.page.get_by_role("button", name=name).click()
         await self.page.wait_for_selector(".wallet .address")
 
-    async def see(self, text: str, *, timeout_ms: float = 10_000) -> None:
+    async def see(self, text: str | re.Pattern[str], *, timeout_ms: float = 10_000) -> None:
         """The text is somewhere on the page, to be seen."""
         try:
             await self.page.get_by_text(text).locator("visible=true").first.wait_for(timeout=timeout_ms)
