@@ -25,12 +25,17 @@ from claim_api.identity.validation import Validation
 from claim_api.limits import Limits
 from claim_api.part_counters import PartCounters
 from claim_api.routing import Part, Route
+from claim_api.rpc_part import RpcPart
+from claim_api.rpc_proxy import RpcProxy
 from claim_api.wallets.pages import Wallets
 from claim_api.web_database import WebDatabase
 from infra import claim_parts, keys, twitch_credentials
 from infra.settings import Settings
 from infra.twitch_login.state import CLIENT_ID, CLIENT_SECRET
 from schemas import control
+from streams.chain.rpc.config import endpoints_of
+from streams.chain.rpc.metrics import PoolMetrics
+from streams.chain.rpc.pool import RpcPool
 from streams.collect.live.control import say
 from streams.log.port import Log, LogError
 
@@ -100,6 +105,7 @@ def parts_of(
         *_identity(shared, key, twitch, settings, say_opt_out),
         _wallets(shared, settings),
         *_earned_and_paid(shared, settings, dsn),
+        *_rpc(shared, settings, registry),
     ]
 
 
@@ -125,6 +131,15 @@ def _earned_and_paid(shared: Shared, settings: Settings, dsn: str) -> list[Part]
         settings, role_dsn, shared.public_url, shared.database, reading, shared.sessions, shared.limits, shared.counters
     )
     return [DatabasePart(reading), *parts]
+
+
+def _rpc(shared: Shared, settings: Settings, registry: CollectorRegistry) -> list[Part]:
+    """None without a mint either: nobody here has a reason to ask the chain."""
+    if not settings.mint:
+        return []
+    pool = RpcPool(endpoints_of(settings.rpc_urls.reveal()))
+    registry.register(PoolMetrics(pool))
+    return [RpcPart(pool, RpcProxy(pool, shared.counters), shared.limits.address)]
 
 
 def opt_out_to(log: Log) -> SayOptOut:

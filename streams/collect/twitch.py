@@ -109,7 +109,7 @@ def read_message(message: Message, stamped_at_ms: int | None = None) -> Event | 
     )
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=4_096)  # reading anew takes 0.3 µs more; one kept weighs 0.3 kB
 def read_login(raw: bytes, of: str) -> str:
     """A login as text, ASCII-lowercased. `of` names whose it is. Raises Malformed where it cannot be one."""
     if not raw:

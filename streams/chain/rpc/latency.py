@@ -26,9 +26,9 @@ class Latency:
         self._recent.append(seconds)
 
     def at_least(self, seconds: float) -> None:
-        """No answer until then, when nobody waited any longer. Without this a node that loses each race would keep the
-        good name it had before."""
-        if self.average_s is None or seconds > self.average_s:
+        """No answer until then, when nobody waited any longer, or a fault came. Without this a node that loses each
+        race would keep the good name it had before; a quick fault makes no good name."""
+        if seconds > self.expected_s():
             self.observe(seconds)
 
     def expected_s(self) -> float:

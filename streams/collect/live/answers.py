@@ -71,7 +71,7 @@ class Answers:
                 if not newly:
                     self._roster.intake.lost(login, connection.number)
             channel.room_id, channel.room_told = room_id, True
-        self._roster.intake.observing(login, room_id, connection.number, at_ms)
+        self._roster.intake.observing(channel.login, room_id, connection.number, at_ms)
         if room_id is not None:
             self._follow_rename(channel, room_id)
         self._roster.settle(channel)

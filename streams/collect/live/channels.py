@@ -32,9 +32,13 @@ class Channels:
         known = self._by_login.get(login)
         if room_id is not None:
             known = self.named(ID_PREFIX + room_id, login, at_ms)
-        hearing = self._unnamed.setdefault(login, {}) if known is None else known.hearing
-        if connection not in hearing:
-            hearing[connection] = at_ms
+        if known is not None:
+            newly = known.hear(connection, at_ms)
+        else:
+            unnamed = self._unnamed.setdefault(login, {})
+            newly = connection not in unnamed
+            unnamed.setdefault(connection, at_ms)
+        if newly:
             self._users[connection] = self._users.get(connection, 0) + 1
             self.connections.setdefault(connection, Connection())
 
@@ -42,7 +46,7 @@ class Channels:
         """See port.Intake."""
         unnamed = self._unnamed.get(login, {})
         observed = self._by_login.get(login)
-        if observed is not None and connection in observed.hearing:
+        if observed is not None and observed.on(connection) is not None:
             ahead = self._clock.usable_ahead_ms
             observed.end(connection, self.connections[connection].ended_ms(ahead) if ahead is not None else 0, ahead)
             self.ended[observed.channel] = observed
@@ -93,7 +97,9 @@ class Channels:
         observed.login = login
         former = self._by_login.get(login)
         self._by_login[login] = observed
-        observed.hearing.update(self._unnamed.pop(login, {}))
+        for connection, confirmed_at_ms in self._unnamed.pop(login, {}).items():
+            if not observed.hear(connection, confirmed_at_ms) and (there := observed.on(connection)) is not None:
+                there.at_ms = confirmed_at_ms  # heard there under its former login: the later time claims less
         if former is not None:
             self._handed_on(former, observed, at_ms)
         return observed
@@ -102,11 +108,9 @@ class Channels:
         """The login belongs to another channel from now on, so the lines under it do, too."""
         self.room_changes += 1
         ahead = self._clock.usable_ahead_ms
-        for connection in list(former.hearing):
+        for connection in [one.connection for one in former.hearing]:
             reached_ms = self.connections[connection].ended_ms(ahead) if ahead is not None else 0
             former.end(connection, reached_ms, ahead)
-            if connection in observed.hearing:
+            if not observed.hear(connection, at_ms):
                 self._users[connection] -= 1
-            else:
-                observed.hearing[connection] = at_ms
         self.ended[former.channel] = former

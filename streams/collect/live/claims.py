@@ -78,8 +78,10 @@ class Hole(NamedTuple):
 class Said:
     """Disjoint, rising intervals that have been said of a channel, of whatever kind."""
 
+    __slots__ = ("intervals",)
+
     def __init__(self) -> None:
-        self.intervals: list[tuple[int, int]] = []
+        self.intervals: tuple[tuple[int, int], ...] = ()
 
     def add(self, start: int, end: int) -> None:
         """Take in [start, end); touching intervals join."""
@@ -88,7 +90,7 @@ class Said:
         last = bisect_right(held, end, key=lambda one: one[0])
         if first < last:
             start, end = min(start, held[first][0]), max(end, held[last - 1][1])
-        held[first:last] = [(start, end)]
+        self.intervals = (*held[:first], (start, end), *held[last:])
 
     def missing(self, start: int, end: int) -> list[tuple[int, int]]:
         """What of [start, end) has not been said."""
@@ -116,14 +118,29 @@ class Said:
 
 
 @dataclass(slots=True)
+class Hearing:
+    """One connection that hears a channel. at_ms: this machine's time at which the channel was confirmed there."""
+
+    connection: int
+    at_ms: int
+    _since_ms: int | None = None
+
+    def since_ms(self, ahead_ms: int) -> int:
+        """The same in Twitch's time, as it was worked out first: a better estimate later moves no claim."""
+        if self._since_ms is None:
+            self._since_ms = self.at_ms - ahead_ms + JOIN_MARGIN_MS
+        return self._since_ms
+
+
+@dataclass(slots=True)
 class Observed:
-    """One channel: who hears it, what was said of it, and what it sent. seq: of its next envelope."""
+    """One channel: who hears it, what was said of it, and what it sent. seq: of its next envelope. There may be many
+    thousands, so what most of them have none of is an empty tuple, which all share."""
 
     channel: str
     login: str
     seq: int = 0
-    hearing: dict[int, int] = field(default_factory=dict)
-    """Connection -> this machine's time at which the channel was confirmed there."""
+    hearing: tuple[Hearing, ...] = ()
     said: Said = field(default_factory=Said)
     floor_ms: int = 0
     """Twitch's time up to which something was dropped; nothing before it may be claimed any more."""
@@ -133,29 +150,38 @@ class Observed:
     late_events: int = 0
     """Events that came when their time had been claimed already."""
     last_event_ms: int = 0
-    _since_ms: dict[int, int] = field(default_factory=dict)
-    """Connection -> the same in Twitch's time, as it was worked out first: a better estimate later moves no claim."""
-    _ended: list[tuple[int, int]] = field(default_factory=list)
-    _noticed: dict[tuple[int, int], int] = field(default_factory=dict)
+    _ended: tuple[tuple[int, int], ...] = ()
+    _noticed: tuple[tuple[int, int, int], ...] = ()
+    """Holes: from, to, and when they were noticed."""
+
+    def on(self, connection: int) -> Hearing | None:
+        """How that connection hears the channel; None where it does not."""
+        return next((one for one in self.hearing if one.connection == connection), None)
+
+    def hear(self, connection: int, at_ms: int) -> bool:
+        """The channel was confirmed there. False: it is heard there already, since when it was."""
+        if self.on(connection) is not None:
+            return False
+        self.hearing = (*self.hearing, Hearing(connection, at_ms))
+        return True
 
     def end(self, connection: int, reached_ms: int, ahead_ms: int | None) -> None:
         """The channel is no longer heard there; what was heard remains to be claimed."""
-        if connection not in self.hearing:
+        if (ending := self.on(connection)) is None:
             return
         if ahead_ms is not None:
-            self._ended.append((self._since(connection, ahead_ms), reached_ms - MARGIN_MS))
-        del self.hearing[connection]
-        self._since_ms.pop(connection, None)
+            self._ended = (*self._ended, (ending.since_ms(ahead_ms), reached_ms - MARGIN_MS))
+        self.hearing = tuple(one for one in self.hearing if one is not ending)
 
     def claimable(self, connections: dict[int, Connection], now_ms: int, ahead_ms: int) -> list[tuple[int, int]]:
         """Live intervals that may be said now and were not yet, rising. Say them, then call `claimed` or `dropped`."""
         heard = [
-            (self._since(number, ahead_ms), connections[number].reached_ms(now_ms, ahead_ms) - MARGIN_MS)
-            for number in self.hearing
+            (one.since_ms(ahead_ms), connections[one.connection].reached_ms(now_ms, ahead_ms) - MARGIN_MS)
+            for one in self.hearing
         ]
         if self._ended:
             heard += self._ended
-            self._ended.clear()
+            self._ended = ()
         if len(heard) == 1:
             return self.said.missing(max(heard[0][0], self.floor_ms), heard[0][1])
         union = Said()
@@ -164,20 +190,17 @@ class Observed:
                 union.add(max(start, self.floor_ms), end)
         return [stretch for start, end in union.intervals for stretch in self.said.missing(start, end)]
 
-    def _since(self, connection: int, ahead_ms: int) -> int:
-        return self._since_ms.setdefault(connection, self.hearing[connection] - ahead_ms + JOIN_MARGIN_MS)
-
     def claimed(self, start_ms: int, end_ms: int, now_ms: int) -> int:
         """An interval was said live. Returns how many holes that shows which were not known at now_ms."""
         self.said.add(start_ms, end_ms)
-        gaps = self.said.gaps()
-        before, self._noticed = self._noticed, {}
+        noticed = []
         new = 0
-        for gap in gaps:
+        for start, end in self.said.gaps():
             # What is left of a hole was noticed when all of it was.
-            known = [at for (start, end), at in before.items() if start < gap[1] and gap[0] < end]
+            known = [at for since, to, at in self._noticed if since < end and start < to]
             new += not known
-            self._noticed[gap] = min(known, default=now_ms)
+            noticed.append((start, end, min(known, default=now_ms)))
+        self._noticed = tuple(noticed)
         return new
 
     def filled(self, start_ms: int, end_ms: int) -> None:
@@ -190,7 +213,7 @@ class Observed:
 
     def holes(self) -> list[Hole]:
         """Oldest first."""
-        return [Hole(self.channel, self.login, *gap, at) for gap, at in self._noticed.items()]
+        return [Hole(self.channel, self.login, *noticed) for noticed in self._noticed]
 
     @property
     def said_to_ms(self) -> int:

@@ -58,8 +58,10 @@ class QuickLines:
     __slots__ = ("_channels", "_viewers")
 
     def __init__(self) -> None:
-        self._channels: dict[tuple[bytes, bytes], tuple[str, str]] = {}
-        self._viewers: dict[tuple[bytes, bytes], tuple[str, str]] = {}
+        self._channels: dict[bytes, tuple[str, str]] = {}
+        """By room-id, space, #login: as a line has them, and no room-id holds a space."""
+        self._viewers: dict[bytes, tuple[str, str]] = {}
+        """By user-id, space, :nick."""
 
     def read(self, line: bytes) -> Event | Skip | None:
         """What a line (no line end, not empty) is; None: no chat, for the connection. Raises Malformed."""
@@ -89,9 +91,9 @@ class QuickLines:
         ):
             return self._read_by_all_rules(line)
         room_end, user_end = line.find(b";", room_at, end), line.find(b";", user_at, end)
-        channel = self._channels.get((line[room_at : room_end if room_end > 0 else end], line[verb + 10 : text]))
+        channel = self._channels.get(line[room_at : room_end if room_end > 0 else end] + line[verb + 8 : text])
         nick_end = line.find(b"!", end, verb)
-        viewer = self._viewers.get((line[user_at : user_end if user_end > 0 else end], line[end + 2 : nick_end]))
+        viewer = self._viewers.get(line[user_at : user_end if user_end > 0 else end] + line[end:nick_end])
         at_text = line[time_at : time_at + 13]
         if (
             channel is None
@@ -143,5 +145,5 @@ class QuickLines:
                 self._channels.clear()
             if len(self._viewers) >= MAX_KEPT:
                 self._viewers.clear()
-            self._channels[room, channel] = event.channel, event.channel_login
-            self._viewers[user, nick] = event.viewer, event.login
+            self._channels[room + b" #" + channel] = event.channel, event.channel_login
+            self._viewers[user + b" :" + nick] = event.viewer, event.login

@@ -70,7 +70,6 @@ class Channel:
     asked: Connection | None = None
     former: Connection | None = None
     ask_until_s: float = 0.0
-    leave_at_s: float = 0.0
     home_since_s: float = 0.0
     retry_at_s: float | None = None
     retry_at_ms: int | None = None

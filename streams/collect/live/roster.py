@@ -8,6 +8,7 @@ import asyncio
 import heapq
 import itertools
 import random
+import sys
 import time
 from collections import deque
 from collections.abc import Callable
@@ -119,7 +120,7 @@ class Roster:
             channel.former = None  # back to where it came from
         self._astray.pop(channel, None)
         before = channel.confirm(connection, now_s)
-        self.note(channel, "JOIN", f"confirmed on connection {connection.number}")
+        self.note(channel, "JOIN", sys.intern(f"confirmed on connection {connection.number}"))  # all of it share it
         if before is not None:
             self.metrics.moves_total += 1
             if channel.former is not None:

@@ -16,8 +16,8 @@ from streams.collect.cutting import window
 from streams.collect.live.port import Suppressed
 
 MAX_KEPT: Final = 65_536
-"""Viewers whose answer is kept until the list changes, and logins whose id is known. When reached the answers begin
-anew; an id is forgotten where its login is not met again before that happens once more."""
+"""Viewers who need not be asked about. When reached all are asked about anew; an id is forgotten where its login is not
+met again before that happens once more."""
 KEPT, SUPPRESSED, UNIDENTIFIED = range(3)
 
 
@@ -29,15 +29,15 @@ class Dropped(Protocol):
 
 
 class Suppression:
-    """Asks `Suppressed` once for each viewer and version of the list."""
+    """Asks `Suppressed` once for each viewer and version of the list; again each time for the few whom it holds."""
 
     def __init__(self, suppressed: Suppressed) -> None:
         self._suppressed = suppressed
         self._version = suppressed.version
-        self._answers: dict[tuple[str, str], int] = {}
-        self._ids: dict[str, str] = {}
-        """Identity by login, as events showed it."""
-        self._older_ids: dict[str, str] = {}
+        self._kept: dict[str, str] = {}
+        """Identity by login, as events showed it, of those whom this version of the list does not hold."""
+        self._others: dict[str, str] = {}
+        """The same of those whom it holds, or who were not met since all were to be asked about anew."""
 
     @property
     def version(self) -> int:
@@ -47,14 +47,15 @@ class Suppression:
     def hides(self, identity: str, login: str) -> bool:
         """Whether that viewer opted out, or may have."""
         self._see_version()
-        pair = identity, login
-        return (self._answers[pair] if pair in self._answers else self._ask(pair)) != KEPT
+        return self._kept.get(login) != identity and self._ask(identity, login) != KEPT
 
     def without(self, events: EventColumns, dropped: Dropped) -> EventColumns:
         """The events of all others, with the viewers they name alone; the same object where nobody is suppressed."""
         self._see_version()
-        answers = self._answers
-        of_viewers = [answers[pair] if pair in answers else self._ask(pair) for pair in events.viewers]
+        kept = self._kept
+        of_viewers = [
+            KEPT if kept.get(login) == identity else self._ask(identity, login) for identity, login in events.viewers
+        ]
         if not any(of_viewers):
             return events
         of_events = np.array(of_viewers, np.uint8)[events.who]
@@ -65,22 +66,32 @@ class Suppression:
     def _see_version(self) -> None:
         if self._version != self._suppressed.version:
             self._version = self._suppressed.version
-            self._answers.clear()
+            self._ask_anew()
 
-    def _ask(self, pair: tuple[str, str]) -> int:
-        identity, login = pair
+    def _ask_anew(self) -> None:
+        """All viewers. What is forgotten here of ids errs on the safe side: a deletion by nobody known is dropped."""
+        if len(self._others) + len(self._kept) > MAX_KEPT:
+            self._others.clear()
+        self._others.update(self._kept)
+        self._kept.clear()
+
+    def _ask(self, identity: str, login: str) -> int:
         if identity.startswith(LOGIN_PREFIX):
-            known = self._ids.get(login) or self._older_ids.get(login)
+            known = self._kept.get(login) or self._others.get(login)
             if self._suppressed.holds(known or identity, login):
                 return SUPPRESSED
             return UNIDENTIFIED if known is None and self._suppressed.any_by_id else KEPT
-        if len(self._answers) >= MAX_KEPT or len(self._ids) >= MAX_KEPT:
-            # Both: a viewer whose answer is kept is not asked about again, and would never be learned anew.
-            self._answers.clear()
-            self._older_ids, self._ids = self._ids, {}
-        self._ids[login] = identity
-        self._answers[pair] = SUPPRESSED if self._suppressed.holds(identity, login) else KEPT
-        return self._answers[pair]
+        if self._suppressed.holds(identity, login):
+            self._kept.pop(login, None)  # of a former bearer of the login
+            if len(self._others) >= MAX_KEPT:
+                self._others.clear()
+            self._others[login] = identity
+            return SUPPRESSED
+        if len(self._kept) >= MAX_KEPT:
+            self._ask_anew()
+        self._others.pop(login, None)
+        self._kept[login] = identity
+        return KEPT
 
 
 class NobodySuppressed:

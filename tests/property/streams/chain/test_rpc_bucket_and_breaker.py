@@ -79,6 +79,16 @@ def test_the_percentile_lies_among_what_was_seen_and_above_most_of_it(seen: list
     assert min(seen) - 1e-9 <= latency.expected_s() <= max(seen) + 1e-9
 
 
+def test_a_quick_fault_makes_no_good_name_and_a_long_wait_a_bad_one() -> None:
+    latency = Latency()
+    unknown_s = latency.expected_s()
+    latency.at_least(unknown_s / 100)
+    assert latency.expected_s() == unknown_s
+    latency.observe(0.01)
+    latency.at_least(5.0)
+    assert latency.expected_s() > 0.9
+
+
 class Breaking(RuleBasedStateMachine):
     """A breaker against what its chapter says, under any order of answers, faults, losses and times."""
 

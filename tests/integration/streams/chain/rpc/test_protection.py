@@ -174,17 +174,31 @@ async def test_a_hedge_wins_over_a_slow_node_whose_request_is_given_up() -> None
 
 async def test_a_hedge_comes_after_what_the_node_usually_takes() -> None:
     time = Time()
-    node, other = ScriptedNode(), ScriptedNode(always=500)
+    node, other = ScriptedNode(), ScriptedNode()
     async with pool_of(node, other) as pool:
+        pool._endpoints[1].latency.observe(1.0)  # so that the other one is the first choice
         for _ in range(12):
             await pool.call(*CALL)
-        other.always, node.always = None, "hang"
+        node.always = "hang"
         calling = asyncio.create_task(pool.call(*CALL))
         await node.waiting.wait()
         assert await time.move_until(calling.done, 0.01) <= 0.3, "not the half second of a node that is unknown"
-        # It lost the race, so the good name it had is gone: the next call does not begin with it.
+
+
+async def test_a_node_that_lost_a_race_has_lost_the_good_name_it_had() -> None:
+    time = Time()
+    node, other = ScriptedNode(), ScriptedNode()
+    async with pool_of(node, other, bounds=PoolBounds(hedge_least_s=5.0, hedge_most_s=5.0, attempt_s=9.0)) as pool:
+        pool._endpoints[1].latency.observe(1.0)  # so that the other one is the first choice
+        for _ in range(12):
+            await pool.call(*CALL)
+        node.always = "hang"
+        calling = asyncio.create_task(pool.call(*CALL, timeout_s=30.0))
+        await node.waiting.wait()
+        await time.move_until(calling.done)
+        asked = len(node.asked)
         assert (await pool.call(*CALL))["by"] == "n2"
-        assert len(node.asked) == 13
+        assert len(node.asked) == asked, "the next call does not begin with it"
 
 
 async def test_hedges_are_a_share_of_the_calls() -> None:

@@ -140,7 +140,7 @@ async def test_every_call_succeeds_while_one_node_stays_good(seed: int) -> None:
 def test_the_pool_works_the_same_on_uvloop() -> None:
     async def run() -> tuple[Any, list[str]]:
         bad, good = ScriptedNode(always="cut"), ScriptedNode()
-        async with pool_of(bad, good, watch=True) as pool:
+        async with pool_of(bad, good, bounds=PoolBounds(breaker_first_s=600, breaker_last_s=600), watch=True) as pool:
             found = await asyncio.gather(*(pool.call("getBalance", [n]) for n in range(200)))
             assert [one["params"] for one in found] == [[n] for n in range(200)]
             await pool.look_at_nodes()

@@ -121,6 +121,18 @@ def test_a_viewer_is_asked_about_once_for_each_version_of_the_list() -> None:
     assert opted_out.asked == 1
 
 
+def test_a_deletion_of_one_who_was_seen_before_the_list_named_them_is_dropped() -> None:
+    sink, opted_out = Sink(), OptOuts()
+    intake = intake_into(sink, suppressed=opted_out)
+    intake.received(1, chat(T0_MS), T0_MS)
+    intake.flush(T0_MS)
+    for number, held in enumerate((("twitch:id:77",), ("twitch:id:5",)), 1):
+        opted_out.change(*held)
+        intake.received(1, DELETED % (b"ann", T0_MS + number), T0_MS)
+        intake.flush(T0_MS)
+    assert [row[0] for row in sink.rows()] == [("twitch:id:5", "ann"), ("twitch:login:ann", "ann")]
+
+
 def test_a_login_that_another_person_bears_now_is_not_suppressed_with_its_former_owner() -> None:
     sink, opted_out = Sink(), OptOuts()
     opted_out.change("twitch:id:5")
