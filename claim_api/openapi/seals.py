@@ -134,7 +134,8 @@ PATHS: Final[Json] = {
     ),
     "/v1/epochs/{c}/{t}/proof": get(
         "Proof of presence or absence",
-        "A bundle that `twzrd verify bundle.json` checks offline. ref and index are public; viewer takes the operator's key. Give one of the three.",
+        "A bundle that `twzrd verify bundle.json` checks offline. ref and index are public; viewer takes the "
+        "operator's key. Give one of the three.",
         [
             CHANNEL,
             START,

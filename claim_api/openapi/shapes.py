@@ -25,14 +25,17 @@ TEXTS: Final = {
     413: "The body is over the bound",
     414: "The address is over the bound",
     415: "Not application/json",
+    431: "The headers are over the bound",
     429: "Too many requests; see Retry-After",
     500: "The server failed, or what the original said with this status",
     501: "Not set up on this server",
     503: "Away, frozen, or a bound is reached; see Retry-After",
 }
-SESSION: Final = [{"session": []}]
-CHANGING: Final = [{"session": [], "csrf": []}]
-OPERATOR: Final = [{"operator": []}]
+SESSION: Final[list[Json]] = [{"session": []}]
+CHANGING: Final[list[Json]] = [{"session": [], "csrf": []}]
+OPERATOR: Final[list[Json]] = [{"operator": []}]
+EVERYWHERE: Final = (413, 414, 431, 503)
+"""What any request may meet before its path is looked at."""
 
 
 def fields(**named: Json) -> Json:
@@ -72,12 +75,14 @@ def json_of(name: str) -> Json:
 
 
 def answers(content: Json | None, *statuses: int, good: int = 200, error: str = "Error") -> Json:
-    """The good answer, and those errors."""
+    """The good answer, those errors, and what any request may meet."""
     found: Json = {str(good): {"description": TEXTS.get(good, "OK")}}
     if content is not None:
         found[str(good)]["content"] = content
     for status in statuses:
         found[str(status)] = {"description": TEXTS[status], "content": json_of(error)}
+    for status in EVERYWHERE:
+        found.setdefault(str(status), {"description": TEXTS[status], "content": json_of("Error")})
     return found
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from claim_api.openapi import DOCUMENT
+from claim_api.openapi.seals import PATHS
 from tests.hours import CHANNEL, T0_S, sealed_hour, viewers_of
 
 AUTHORIZED = {"Authorization": "Bearer operator-key-of-the-tests"}
@@ -31,10 +32,10 @@ def target(path: str) -> str:
     return re.sub(r"\{(\w)\}", lambda found: VALUES[found[1]], path)
 
 
-@pytest.mark.parametrize("path", [path for path in DOCUMENT["paths"] if path != "/v1/stream"])
+@pytest.mark.parametrize("path", [path for path in PATHS if path != "/v1/stream"])
 async def test_every_path_of_the_description_answers_with_its_fields(api: Any, world: Any, path: str) -> None:
     await world.apply(sealed_hour(viewers_of(3)))
-    get = DOCUMENT["paths"][path]["get"]
+    get = PATHS[path]["get"]
     query = "?ref=" + "ab" * 32 if path.endswith("/proof") else ""
     status, headers, body = await api.raw(target(path) + query, headers=AUTHORIZED)
     assert status == 200
@@ -48,13 +49,13 @@ async def test_every_path_of_the_description_answers_with_its_fields(api: Any, w
     assert body
 
 
-@pytest.mark.parametrize("path", [path for path in DOCUMENT["paths"] if path.startswith("/v1/")])
+@pytest.mark.parametrize("path", [path for path in PATHS if path.startswith("/v1/")])
 async def test_a_field_that_the_description_lacks_is_refused_and_one_that_it_has_is_known(
     api: Any, world: Any, path: str
 ) -> None:
     await world.apply(sealed_hour(viewers_of(3)))
     assert "field" in (await api.get(target(path) + "?other=1", status=400, headers=AUTHORIZED))["message"]
-    for parameter in DOCUMENT["paths"][path]["get"]["parameters"]:
+    for parameter in PATHS[path]["get"]["parameters"]:
         if parameter["in"] == "query":
             # Given twice, a field that is known is refused for that.
             twice = f"?{parameter['name']}=1&{parameter['name']}=1"

@@ -77,6 +77,8 @@ def test_every_setting_is_read_from_its_variable() -> None:
         "TWZRD_CLAIM_MIN_BASE_UNITS": "1000000000",
         "TWZRD_CLAIM_VIEWER_DAY_BASE_UNITS": "5",
         "TWZRD_CLAIM_WALLET_DAY_BASE_UNITS": "6",
+        "TWZRD_ACTIONS": "off",
+        "TWZRD_ENABLE_DEBUG": "on",
         "TWZRD_PRIORITY_FEE_MICRO_LAMPORTS": "1000",
         "TWZRD_LOG_LEVEL": "debug",
         "TWZRD_LOG_FORMAT": "json",
