@@ -17,7 +17,9 @@ from schemas.errors import TwzrdError
 
 PREFIX = "TWZRD_"
 # Read elsewhere on purpose: by the tests' fixtures and the benchmark, never by a process of the system.
-NOT_SETTINGS = frozenset({"TWZRD_REQUIRE_INSPIRCD", "TWZRD_REQUIRE_KAFKA", "TWZRD_SHARED", "TWZRD_SEED"})
+NOT_SETTINGS = frozenset(
+    {"TWZRD_REQUIRE_BROWSER", "TWZRD_REQUIRE_INSPIRCD", "TWZRD_REQUIRE_KAFKA", "TWZRD_SHARED", "TWZRD_SEED"}
+)
 
 
 class SettingsError(TwzrdError):

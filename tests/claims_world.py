@@ -27,7 +27,7 @@ from claim_api.payer.config import Pace, PayerConfig
 from claim_api.payer.metrics import PayerMetrics
 from claim_api.payer.paper import FeePayer
 from claim_api.payer.process import Payer
-from claim_api.signer.checks import Checks
+from claim_api.signer.checks import Checks, VerifyBinding
 from claim_api.signer.key import FileKey
 from claim_api.signer.last_signed import LastSigned
 from claim_api.signer.making import SignerConfig
@@ -124,9 +124,10 @@ class ClaimsWorld:
         *,
         chain: Chain | None = None,
         last_signed: LastSigned | None = None,
+        verify: VerifyBinding = verify,
         **changes: Any,
     ) -> SignerHere:
-        """A signer that has just started."""
+        """A signer that has just started. verify: of bindings, for a site elsewhere than at DOMAIN."""
         config = SignerConfig(
             mint=self.mint,
             source=self.source,
@@ -227,7 +228,7 @@ class PayerHere:
             self.world.slots(slots)
         raise AssertionError(f"not so after {rounds} rounds")
 
-    async def until_confirmed(self, *claims: Claim) -> None:
+    async def until_confirmed(self, *claims: Claim | int) -> None:
         async def all_confirmed() -> bool:
             return all([await self.world.state(one) == "confirmed" for one in claims])
 

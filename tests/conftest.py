@@ -27,6 +27,7 @@ from projections import schema
 PROJECT = Path(__file__).parent.parent
 _NO_KAFKA = "NOT TESTED ON KAFKA: "
 NO_INSPIRCD = "NOT TESTED ON INSPIRCD: "
+NO_BROWSER = "NOT TESTED IN A BROWSER: "
 
 # The machine is shared and slow at times: only the test's own time-out counts, not Hypothesis' per-example one.
 hypothesis.settings.register_profile("twzrd", deadline=None, print_blob=True)
@@ -198,7 +199,11 @@ def _start_or_skip(broker: DevKafka) -> str:
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     skipped = [str(report.longrepr) for report in terminalreporter.stats.get("skipped", [])]
-    for mark, title in ((_NO_KAFKA, "KAFKA SKIPPED"), (NO_INSPIRCD, "INSPIRCD SKIPPED")):
+    for mark, title in (
+        (_NO_KAFKA, "KAFKA SKIPPED"),
+        (NO_INSPIRCD, "INSPIRCD SKIPPED"),
+        (NO_BROWSER, "BROWSER SKIPPED"),
+    ):
         reasons = [text[text.index(mark) :].rstrip("')") for text in skipped if mark in text]
         if reasons:
             terminalreporter.section(title, sep="!", red=True, bold=True)

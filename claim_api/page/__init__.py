@@ -1,25 +1,24 @@
-"""The documentation page and the OpenAPI document, as fixed bytes with their own ETags.
+"""The documentation page, the OpenAPI document and the viewer's claim page, as fixed bytes with their own ETags.
 
-In: nothing but the files beside this one. Out: answers. The page's script reads /openapi.json and writes only text
-nodes, so nothing that comes from outside can become markup; its CSP allows no other source of anything.
+In: nothing but the files beside this one. Out: answers. The pages' scripts read this server's JSON and write only text
+nodes, so nothing that comes from outside can become markup; their CSP allows no other source of anything.
 """
 
 from pathlib import Path
 from typing import Final
 
-from blake3 import blake3
-
-from claim_api.answer import API_CSP, JSON, PAGE_CSP, Answer, tagged
+from claim_api.answer import API_CSP, JSON, PAGE_CSP, Answer
 from claim_api.errors import ApiError
 from claim_api.openapi import document_bytes
+from claim_api.page.static import CLAIM_PATHS, KINDS, claim_pages, page
 from claim_api.request import Request
 
 FOLDER: Final = Path(__file__).parent
 CACHE: Final = b"public, max-age=300"
 _FILES: Final = {
-    "/docs": ("docs.html", b"text/html; charset=utf-8"),
-    "/docs/docs.js": ("docs.js", b"text/javascript; charset=utf-8"),
-    "/docs/docs.css": ("docs.css", b"text/css; charset=utf-8"),
+    "/docs": "docs.html",
+    "/docs/docs.js": "docs.js",
+    "/docs/docs.css": "docs.css",
 }
 
 
@@ -28,9 +27,10 @@ class StaticPages:
 
     def __init__(self) -> None:
         self._pages = {
-            path: _page((FOLDER / name).read_bytes(), kind, PAGE_CSP) for path, (name, kind) in _FILES.items()
-        }
-        self._pages["/openapi.json"] = _page(document_bytes(), JSON, API_CSP)
+            path: page((FOLDER / name).read_bytes(), KINDS[Path(name).suffix], PAGE_CSP, CACHE)
+            for path, name in _FILES.items()
+        } | claim_pages()
+        self._pages["/openapi.json"] = page(document_bytes(), JSON, API_CSP, CACHE)
         to_docs = Answer(307, [(b"location", b"/docs"), (b"content-length", b"0"), (b"cache-control", CACHE)], b"")
         self._pages["/"] = self._pages["/docs/"] = to_docs
 
@@ -39,9 +39,7 @@ class StaticPages:
         found = self._pages.get(request.path)
         if found is None:
             raise ApiError(404, "unknown_path", "nothing here has this path", "see /docs for what there is")
-        request.query(())
+        # The way back from Twitch and links of others bring queries; the page itself reads what it knows of them.
+        if request.path not in CLAIM_PATHS:
+            request.query(())
         return found
-
-
-def _page(body: bytes, kind: bytes, csp: bytes) -> Answer:
-    return tagged(body, b'"%s"' % blake3(body).hexdigest()[:32].encode(), CACHE, kind, csp)

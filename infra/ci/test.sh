@@ -5,7 +5,7 @@
 #
 # Stages: lint types contracts unit property conformance integration browser. `checks` stands for the first three.
 # Without Java the Kafka tests are skipped, loudly; TWZRD_REQUIRE_KAFKA=1 makes that a failure. The same for inspircd and
-# TWZRD_REQUIRE_INSPIRCD=1.
+# TWZRD_REQUIRE_INSPIRCD=1, and for Chromium and TWZRD_REQUIRE_BROWSER=1.
 set -uo pipefail
 cd "$(dirname "$0")/../.."
 bin=$PWD/.venv/bin
@@ -40,11 +40,6 @@ tests() { # name, pytest arguments…
   local name=$1 began=$SECONDS result=ok code=0
   shift
   printf '\n===== %s =====\n' "$name"
-  if [[ ! -d tests/$name && $name == browser ]]; then
-    echo "no browser tests"
-    note "$name" "no tests" 0
-    return
-  fi
   "$bin/pytest" -q --durations=15 "tests/$name" "$@" || code=$?
   # 5: nothing collected. Right when the caller chose tests by name, a mistake when a whole stage is empty.
   if [[ $code == 5 && $chosen == yes ]]; then
@@ -76,8 +71,7 @@ for name in ${stages//,/ }; do
     # Small and independent of each other: any worker may take any test.
     unit | property) tests "$name" -n 2 "$@" ;;
     # Servers and processes: a file stays with one worker, so its tests do not shake each other's timing.
-    conformance | integration) tests "$name" -n 2 --dist loadfile "$@" ;;
-    browser) tests browser "$@" ;;
+    conformance | integration | browser) tests "$name" -n 2 --dist loadfile "$@" ;;
     *)
       echo "test.sh: there is no stage '$name'; see the first lines of $0" >&2
       exit 2
