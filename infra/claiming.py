@@ -23,6 +23,7 @@ from claim_api.identity.sign_in import SignIn
 from claim_api.identity.twitch import ClientCredentials, TwitchLogin
 from claim_api.identity.validation import Validation
 from claim_api.limits import Limits
+from claim_api.page.demo_wallet import DemoWallet
 from claim_api.part_counters import PartCounters
 from claim_api.routing import Part, Route
 from claim_api.rpc_part import RpcPart
@@ -106,6 +107,7 @@ def parts_of(
         _wallets(shared, settings),
         *_earned_and_paid(shared, settings, dsn),
         *_rpc(shared, settings, registry),
+        *([DemoWallet(settings.cluster)] if settings.demo_wallet == "on" else []),
     ]
 
 
