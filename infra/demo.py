@@ -18,8 +18,9 @@ from rich.text import Text
 
 from infra import claiming, compose, databases, demo_claim
 from infra.cli.output import harmless
-from infra.demo_chain import DemoError, free_port, prepare
+from infra.demo_chain import DemoError, prepare
 from infra.keys import read_operator_key
+from infra.ports import free_port
 from infra.settings import Settings
 from infra.stopping import stop_on_signals
 from infra.supervisor import Part, Supervisor, parts_of
@@ -56,6 +57,7 @@ async def run_demo(settings: Settings, *, once: bool, channels: int, hours: int,
         if settings.log == "kafka":
             environment["TWZRD_KAFKA_BOOTSTRAP"] = stack.enter_context(compose.broker(settings))
         await databases.migrate(dsn)
+        await chain.put_cap(dsn)
         base = claiming.reachable(f"http://{settings.api_host}:{port}")
         parts = [chain.part, *parts_of(port, claims=True)]
         environment |= chain.environment

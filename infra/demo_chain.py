@@ -7,7 +7,6 @@ lies under home, so a second start goes on with the same mint, and no key of it 
 import asyncio
 import contextlib
 import dataclasses
-import socket
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -16,7 +15,9 @@ from solana.exceptions import SolanaRpcException
 from solana.rpc.async_api import AsyncClient
 from solders.pubkey import Pubkey
 
-from infra import minting
+from claim_api.ledger import operate
+from infra import databases, keys, minting
+from infra.ports import free_pair
 from infra.setting_rules import Secret
 from infra.settings import Settings
 from infra.supervisor import Part
@@ -27,8 +28,8 @@ from streams.chain.terms import associated_account
 
 RPC_PORT: Final = 8899
 LOOK_S: Final = 0.1
+DAILY_CAP_BASE_UNITS: Final = 10_000_000 * 10**9
 PATIENCE_S: Final = 60.0
-PORT_TRIES: Final = 20
 
 
 class DemoError(TwzrdError):
@@ -66,6 +67,12 @@ class DemoChain:
             await asyncio.sleep(LOOK_S)
         await minting.create(self.settings, TokenNames("CHAT", "CHAT"), _mint_file(self.settings), freeze=False)
 
+    async def put_cap(self, dsn: str) -> None:
+        """A bound for what the signer may sign for in a day, where none is set: so an operator begins, too."""
+        async with databases.connected(dsn) as connection:
+            if (await operate.switches(connection))["daily_cap_base_units"] is None:
+                await operate.set_cap(connection, DAILY_CAP_BASE_UNITS)
+
     async def balance_base_units(self, wallet: Pubkey) -> int:
         """What the wallet holds, as the chain says it. Raises TokenError."""
         async with minting.node(self.settings) as client:
@@ -83,39 +90,15 @@ def prepare(settings: Settings) -> DemoChain:
         )
     for path, name in ((settings.fee_payer_path, "fee payer"), (settings.mint_authority_path, "mint authority")):
         keyfile.read_or_make(path, name)
+    if settings.marker_secret_file is None:
+        keys.init_marker_secret(settings.marker_secret_path)
     key, _ = keyfile.read_or_make(_mint_file(settings), "mint")
-    port = _free_pair(RPC_PORT)
+    port = free_pair(RPC_PORT)
     changed = dataclasses.replace(
         settings, rpc_urls=Secret(f"http://127.0.0.1:{port}"), mint=str(key.pubkey()), cluster="localnet"
     )
     # Its figures for people, on standard output, are not the demo's.
     return DemoChain(changed, key.pubkey(), Part("localnet", ["localnet", "--port", str(port)], quiet=True))
-
-
-def free_port(host: str, wanted: int) -> int:
-    """The wanted port, or a free one where it is taken."""
-    for candidate in (wanted, 0):
-        if (found := _try(host, candidate)) is not None:
-            return found
-    raise DemoError(f"no free port on {host}; set TWZRD_API_HOST to an address of this machine")
-
-
-def _free_pair(wanted: int) -> int:
-    """A port that is free together with the next one."""
-    for candidate in (wanted, *[0] * PORT_TRIES):
-        found = _try("127.0.0.1", candidate)
-        if found is not None and found < 65_535 and _try("127.0.0.1", found + 1) is not None:
-            return found
-    raise DemoError(f"no two free ports side by side on 127.0.0.1 in {PORT_TRIES} tries; try again")
-
-
-def _try(host: str, port: int) -> int | None:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        with contextlib.suppress(OSError):
-            probe.bind((host, port))
-            return int(probe.getsockname()[1])
-    return None
 
 
 def _mint_file(settings: Settings) -> Path:
