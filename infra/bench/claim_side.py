@@ -55,7 +55,7 @@ def claim_side(bench: Bench, viewers: int) -> Iterator[ClaimSide]:
             "TWZRD_TWITCH_CLIENT_SECRET": CLIENT_SECRET,
             "TWZRD_LOG_LEVEL": "warning",
         }
-        ours = ["-m", "infra.cli", "--home", home]
+        ours: list[str | Path] = ["-m", "infra.cli", "--home", home]
         stack.enter_context(servers.process(bench, [*ours, "localnet", "--port", str(rpc)]))
         _until_up(f"{rpc_url}/health")
         made = run(module("infra.cli", "--home", home, "token", "create", "--json"), environ=environ)

@@ -38,7 +38,7 @@ async def click(session: aiohttp.ClientSession, url: str, line: str) -> tuple[in
 
 async def each(url: str, lines: list[str], per_s: float) -> None:
     """From the click to `confirmed` seen."""
-    took_s = []
+    took_s: list[float] = []
 
     async def one(line: str) -> None:
         began_s, state = time.perf_counter(), "reserved"
