@@ -1,9 +1,29 @@
 """What `twzrd up` starts."""
 
-from infra.supervisor import parts_of
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from infra.settings import Settings
+from infra.supervisor import Part, Supervisor, parts_of
 
 
 def test_signer_and_payer_run_where_a_mint_is_configured() -> None:
     without = [part.name for part in parts_of(8480)]
     assert [part.name for part in parts_of(8480, claims=True)] == [*without, "sign", "pay"]
     assert "sign" not in without
+
+
+async def test_a_quiet_part_says_nothing_on_our_standard_output(
+    capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    loud, quiet = Part("loud", ["twitch-login", "--help"]), Part("quiet", ["token", "--help"], quiet=True)
+    supervisor = Supervisor(Settings(home=tmp_path), [loud, quiet], {})
+    supervisor.start()
+    while supervisor.restarts_total < 2:
+        await asyncio.sleep(0)
+    await supervisor.stop()
+    said = capfd.readouterr().out
+    assert "twitch-login" in said
+    assert "mint-authority" not in said
