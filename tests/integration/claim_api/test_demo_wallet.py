@@ -1,4 +1,4 @@
-"""The demo wallet in Chromium: found by the Wallet Standard, it signs what the server takes, and shows that it is none."""
+"""The demo wallet in Chromium: found by the Wallet Standard, it signs what the server takes, and says what it is."""
 
 import base64
 import shutil

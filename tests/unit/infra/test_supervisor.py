@@ -1,6 +1,7 @@
 """What `twzrd up` starts."""
 
 import asyncio
+import logging
 from pathlib import Path
 
 import pytest
@@ -20,10 +21,20 @@ async def test_a_quiet_part_says_nothing_on_our_standard_output(
 ) -> None:
     loud, quiet = Part("loud", ["twitch-login", "--help"]), Part("quiet", ["token", "--help"], quiet=True)
     supervisor = Supervisor(Settings(home=tmp_path), [loud, quiet], {})
+    both_ended, ended = asyncio.Event(), set[str]()
+
+    class Heard(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            ended.add(record.getMessage().partition(" ended")[0])
+            if ended == {"loud", "quiet"}:
+                both_ended.set()
+
+    logging.getLogger("infra.supervisor").addHandler(handler := Heard())
     supervisor.start()
-    while supervisor.restarts_total < 2:
-        await asyncio.sleep(0)
+    async with asyncio.timeout(30):
+        await both_ended.wait()
     await supervisor.stop()
+    logging.getLogger("infra.supervisor").removeHandler(handler)
     said = capfd.readouterr().out
     assert "twitch-login" in said
     assert "mint-authority" not in said
