@@ -38,18 +38,17 @@ from claim_api.signer.service import Signer
 from claim_api.unix_socket import SocketError
 from claim_api.wallets.siws import verify_binding
 from infra import compose, databases, keys
+from infra.rpc_nodes import rpc_nodes
 from infra.settings import Settings
 from infra.stopping import stop_on_signals
 from schemas.errors import TwzrdError
 from streams.chain import keyfile
-from streams.chain.rpc.config import DEFAULT_RATE_PER_S, endpoints_of
 from streams.chain.rpc.pool import RpcPool
 
 _log: Final = logging.getLogger(__name__)
 SIGNER_ROLE: Final = "twzrd_signer"
 PAYER_ROLE: Final = "twzrd_payer"
 TIMEOUT_S: Final = 10.0
-LOCALNET_RATE_PER_S: Final = 5_000.0
 SIGNER_PATIENCE_S: Final = 10.0
 """How long the payer waits at its start for a signer that may be starting, too."""
 
@@ -237,8 +236,7 @@ async def pooled(dsn: str, name: str) -> AsyncIterator[Any]:
 @contextlib.asynccontextmanager
 async def chain_of(settings: Settings) -> AsyncIterator[RpcChain]:
     """The cluster of the settings."""
-    usual = LOCALNET_RATE_PER_S if settings.cluster == "localnet" else DEFAULT_RATE_PER_S
-    pool = RpcPool(endpoints_of(settings.rpc_urls.reveal(), settings.rpc_per_s or usual))
+    pool = RpcPool(rpc_nodes(settings))
     await pool.start()
     try:
         yield RpcChain(pool)

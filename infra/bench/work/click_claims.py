@@ -50,16 +50,13 @@ async def each(url: str, lines: list[str], per_s: float) -> None:
         took_s.append(time.perf_counter() - began_s)
 
     chance = random.Random(1)
-    async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
-        async with asyncio.timeout(PATIENCE_S), asyncio.TaskGroup() as clicks:
-            for line in lines:
-                clicks.create_task(one(line))
-                await asyncio.sleep(chance.expovariate(per_s))
+    async with browsers() as session, asyncio.timeout(PATIENCE_S), asyncio.TaskGroup() as clicks:
+        for line in lines:
+            clicks.create_task(one(line))
+            await asyncio.sleep(chance.expovariate(per_s))
     took_s.sort()
-    quantile = {
-        name: took_s[min(len(took_s) - 1, int(share * len(took_s)))] for name, share in (("p50", 0.5), ("p95", 0.95))
-    }
-    print(f"RESULT p50={quantile['p50']:.4f} p95={quantile['p95']:.4f} longest={took_s[-1]:.4f}")
+    p50, p95 = (took_s[min(len(took_s) - 1, int(share * len(took_s)))] for share in (0.5, 0.95))
+    print(f"RESULT p50={p50:.4f} p95={p95:.4f} longest={took_s[-1]:.4f}")
 
 
 async def everybody(url: str, dsn: str, lines: list[str], connections: int) -> None:
