@@ -92,6 +92,10 @@ class Payer:
                 if sending is not None:
                     await sending
                 sending = asyncio.create_task(self.intake.send(prepared))
+        except asyncio.CancelledError:
+            if sending is not None:
+                sending.cancel()  # what is stored and not sent, the next watch sends
+            raise
         finally:
             if sending is not None:
                 await sending
