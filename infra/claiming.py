@@ -23,6 +23,7 @@ from claim_api.identity.sign_in import SignIn
 from claim_api.identity.twitch import ClientCredentials, TwitchLogin
 from claim_api.identity.validation import Validation
 from claim_api.limits import Limits
+from claim_api.page.demo_wallet import DemoWallet
 from claim_api.part_counters import PartCounters
 from claim_api.routing import Part, Route
 from claim_api.rpc_part import RpcPart
@@ -30,10 +31,10 @@ from claim_api.rpc_proxy import RpcProxy
 from claim_api.wallets.pages import Wallets
 from claim_api.web_database import WebDatabase
 from infra import claim_parts, keys, twitch_credentials
+from infra.rpc_nodes import rpc_nodes
 from infra.settings import Settings
 from infra.twitch_login.state import CLIENT_ID, CLIENT_SECRET
 from schemas import control
-from streams.chain.rpc.config import endpoints_of
 from streams.chain.rpc.metrics import PoolMetrics
 from streams.chain.rpc.pool import RpcPool
 from streams.collect.live.control import say
@@ -106,6 +107,7 @@ def parts_of(
         _wallets(shared, settings),
         *_earned_and_paid(shared, settings, dsn),
         *_rpc(shared, settings, registry),
+        *([DemoWallet(settings.cluster)] if settings.demo_wallet == "on" else []),
     ]
 
 
@@ -137,7 +139,7 @@ def _rpc(shared: Shared, settings: Settings, registry: CollectorRegistry) -> lis
     """None without a mint either: nobody here has a reason to ask the chain."""
     if not settings.mint:
         return []
-    pool = RpcPool(endpoints_of(settings.rpc_urls.reveal()))
+    pool = RpcPool(rpc_nodes(settings))
     registry.register(PoolMetrics(pool))
     return [RpcPart(pool, RpcProxy(pool, shared.counters), shared.limits.address)]
 

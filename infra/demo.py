@@ -1,9 +1,9 @@
-"""`twzrd demo`: simulated chat through log, fold, seal and projections on one machine, and a proof over HTTP."""
+"""`twzrd demo`: simulated chat through log, fold, seal and projections on one machine, a proof over HTTP, and a claim
+that is paid on a chain of its own (demo_chain, demo_claim)."""
 
 import asyncio
 import contextlib
 import dataclasses
-import socket
 import time
 from pathlib import Path
 from typing import Any, Final
@@ -16,19 +16,19 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from infra import claiming, compose, databases
+from infra import claiming, compose, databases, demo_claim
 from infra.cli.output import harmless
+from infra.demo_chain import DemoError, prepare
 from infra.keys import read_operator_key
+from infra.ports import free_port
 from infra.settings import Settings
 from infra.stopping import stop_on_signals
 from infra.supervisor import Part, Supervisor, parts_of
 from projections import read
 from schemas import bundle as bundles
 from schemas.envelope import MAX_INTERVAL_MS, encode
-from schemas.errors import TwzrdError
 from schemas.policy import PolicySchedule
 from streams.collect.simulation import Envelopes, Simulation
-from streams.collect.simulation.people import person
 from streams.core.verify import verify_bundle
 from streams.log.port import CHAT_EVENTS, Append, Log
 
@@ -40,60 +40,49 @@ HOLE_FROM_MS: Final = 20 * 60_000
 HOLE_MS: Final = 3 * 60_000
 RATE_PER_S_AND_CHANNEL: Final = 5.0
 TWITCH_LOGIN_PORT: Final = 8481
-SHOWN_PEOPLE: Final = 12
-"""Simulated viewers that the local Twitch offers: those who say most."""
-
-
-class DemoError(TwzrdError):
-    """The demo did not come to its end."""
 
 
 async def run_demo(settings: Settings, *, once: bool, channels: int, hours: int, port: int | None) -> int:
     """Run it; returns the exit code. A second start goes on after what the first left."""
     stop = stop_on_signals()
     console = Console(emoji=False, soft_wrap=True)
+    chain = prepare(settings)
     compose.pepper_of(settings)
     compose.enable_fast_hashing(settings)
-    port = _free_port(settings.api_host, settings.api_port if port is None else port)
+    port = free_port(settings.api_host, settings.api_port if port is None else port)
     with contextlib.ExitStack() as stack:
         console.print("starting the embedded Postgres …")
         dsn = stack.enter_context(compose.database(settings))
-        environment = {"TWZRD_DATABASE_URL": dsn, "TWZRD_LOG_LEVEL": "warning"}
+        environment = {"TWZRD_DATABASE_URL": dsn, "TWZRD_LOG_LEVEL": "warning", "TWZRD_API_PORT": str(port)}
         if settings.log == "kafka":
             environment["TWZRD_KAFKA_BOOTSTRAP"] = stack.enter_context(compose.broker(settings))
         await databases.migrate(dsn)
-        parts = parts_of(port)
-        local_twitch = _free_port("127.0.0.1", TWITCH_LOGIN_PORT)
+        await chain.put_cap(dsn)
+        base = claiming.reachable(f"http://{settings.api_host}:{port}")
+        parts = [chain.part, *parts_of(port, claims=True)]
+        environment |= chain.environment
+        local_twitch = free_port("127.0.0.1", TWITCH_LOGIN_PORT)
         simulated = claiming.simulated_twitch(settings, local_twitch)
         if simulated:
-            environment |= simulated
-            users = [f"--user={one.user_id}:{one.login}" for one in map(person, range(SHOWN_PEOPLE))]
-            parts.append(Part("twitch-login", ["twitch-login", "--port", str(local_twitch), *users]))
+            # The site is where we listen, whatever a real one's settings say.
+            environment |= simulated | {"TWZRD_PUBLIC_URL": base, "TWZRD_DEMO_WALLET": "on"}
+            users = [f"--user={one.user_id}:{one.login}" for one in demo_claim.known_people()]
+            arguments = ["twitch-login", "--port", str(local_twitch), *users]
+            parts.append(Part("twitch-login", arguments, quiet=True))
         supervisor = Supervisor(settings, parts, environment)
         supervisor.start()
         try:
+            await chain.make_mint()
             demo = _Demo(settings, dsn, port, Simulation(SEED, channels, RATE_PER_S_AND_CHANNEL * channels), console)
             await demo.run(hours)
+            if simulated:
+                await (demo_claim.prove if once else demo_claim.invite)(console, base, dsn, chain)
             if not once:
-                if simulated:
-                    at = f"http://{settings.api_host}:{port}/auth/twitch/login?return=/v1/me"
-                    console.print(f"  {at}   sign in with a local Twitch as anybody", highlight=False)
                 console.print("serving until Ctrl-C …")
                 await stop.wait()
         finally:
             await supervisor.stop()
     return 0
-
-
-def _free_port(host: str, wanted: int) -> int:
-    """The wanted port, or a free one where it is taken."""
-    for candidate in (wanted, 0):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            with contextlib.suppress(OSError):
-                probe.bind((host, candidate))
-                return int(probe.getsockname()[1])
-    raise DemoError(f"no free port on {host}; set TWZRD_API_HOST to an address of this machine")
 
 
 class _Demo:

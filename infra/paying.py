@@ -4,6 +4,7 @@ In: settings. Out: processes that run until asked to stop. The signer reads the 
 of the fee payer it knows the address only; the payer reads the fee payer's key and no other.
 """
 
+import asyncio
 import contextlib
 import logging
 from collections import Counter
@@ -24,6 +25,7 @@ from claim_api.payer.door import serving_door
 from claim_api.payer.metrics import PayerMetrics
 from claim_api.payer.paper import FeePayer
 from claim_api.payer.process import Payer
+from claim_api.retrying import Backoff
 from claim_api.signer import opening
 from claim_api.signer.books import Binding
 from claim_api.signer.checks import Checks
@@ -33,19 +35,22 @@ from claim_api.signer.making import SignerConfig
 from claim_api.signer.process import SignerClient, SignerCounts, serving_signer
 from claim_api.signer.protocol import AskStatus, SignerStatus
 from claim_api.signer.service import Signer
+from claim_api.unix_socket import SocketError
 from claim_api.wallets.siws import verify_binding
 from infra import compose, databases, keys
+from infra.rpc_nodes import rpc_nodes
 from infra.settings import Settings
 from infra.stopping import stop_on_signals
 from schemas.errors import TwzrdError
 from streams.chain import keyfile
-from streams.chain.rpc.config import endpoints_of
 from streams.chain.rpc.pool import RpcPool
 
 _log: Final = logging.getLogger(__name__)
 SIGNER_ROLE: Final = "twzrd_signer"
 PAYER_ROLE: Final = "twzrd_payer"
 TIMEOUT_S: Final = 10.0
+SIGNER_PATIENCE_S: Final = 10.0
+"""How long the payer waits at its start for a signer that may be starting, too."""
 
 
 class PayingError(TwzrdError):
@@ -102,7 +107,9 @@ async def pay(
         compose.metrics_served(registry, metrics_port),
     ):
         async with pooled(dsn, "twzrd pay") as pool, chain_of(settings) as chain:
-            status = await signer_status(signer)
+            status = await _started(signer, stop)
+            if status is None:
+                return
             _agree(settings, status, str(keypair.pubkey()))
             config = PayerConfig(
                 mint=mint_of(settings),
@@ -124,6 +131,20 @@ async def signer_status(signer: SignerClient) -> SignerStatus:
     if not isinstance(status, SignerStatus):
         raise PayingError(f"the signer does not say how it stands: {status}")
     return status
+
+
+async def _started(signer: SignerClient, stop: asyncio.Event) -> SignerStatus | None:
+    """The same, when it answers; None where we are to stop before. Raises SocketError after SIGNER_PATIENCE_S."""
+    backoff, loop = Backoff(), asyncio.get_running_loop()
+    until_s = loop.time() + SIGNER_PATIENCE_S
+    while not stop.is_set():
+        try:
+            return await signer_status(signer)
+        except SocketError:
+            if loop.time() > until_s:
+                raise
+            await backoff.wait(stop)
+    return None
 
 
 def _agree(settings: Settings, status: SignerStatus, fee_payer: str) -> None:
@@ -215,7 +236,7 @@ async def pooled(dsn: str, name: str) -> AsyncIterator[Any]:
 @contextlib.asynccontextmanager
 async def chain_of(settings: Settings) -> AsyncIterator[RpcChain]:
     """The cluster of the settings."""
-    pool = RpcPool(endpoints_of(settings.rpc_urls.reveal()))
+    pool = RpcPool(rpc_nodes(settings))
     await pool.start()
     try:
         yield RpcChain(pool)

@@ -139,6 +139,12 @@ class Settings:
     enable_debug: Literal["off", "on"] = _setting(
         "off", "whether GET /api/debug/claim answers", rules.one_of("off", "on")
     )
+    rpc_per_s: int = _setting(
+        0, "requests a second that each node's plan allows; 0: 25, of a localnet 5,000", rules.whole(0, 100_000)
+    )
+    demo_wallet: Literal["off", "on"] = _setting(
+        "off", "a wallet in the claim page for those without one; on a localnet only", rules.one_of("off", "on")
+    )
     priority_fee_micro_lamports: int = _setting(0, "price of a compute unit in claims", rules.whole(0, 10_000_000))
     log_level: str = _setting("info", "least level that is logged", rules.one_of("debug", "info", "warning", "error"))
     log_format: str = _setting(

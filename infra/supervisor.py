@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from infra import compose
+from infra import compose, databases
 from infra.settings import Settings
 from infra.stopping import stop_on_signals
 
@@ -26,10 +26,12 @@ STOP_TIMEOUT_S: Final = 20.0
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One child: its name and the arguments of `twzrd` that make it."""
+    """One child: its name and the arguments of `twzrd` that make it. quiet: what it says on standard output, for
+    people, is dropped; its log is not."""
 
     name: str
     arguments: Sequence[str]
+    quiet: bool = False
 
 
 class Supervisor:
@@ -57,7 +59,12 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         while not self._stop.is_set():
             began_s = loop.time()
-            process = await asyncio.create_subprocess_exec(*self._command, *part.arguments, env=self._environment)
+            process = await asyncio.create_subprocess_exec(
+                *self._command,
+                *part.arguments,
+                env=self._environment,
+                stdout=asyncio.subprocess.DEVNULL if part.quiet else None,
+            )
             ended = asyncio.create_task(process.wait())
             stopping = asyncio.create_task(self._stop.wait())
             await asyncio.wait((ended, stopping), return_when=asyncio.FIRST_COMPLETED)
@@ -104,7 +111,10 @@ async def run_up(settings: Settings, port: int | None, collect: Sequence[str] = 
     compose.pepper_of(settings)
     with contextlib.ExitStack() as stack:
         # Held here, so that no child stops what its siblings still use.
-        environment = {"TWZRD_DATABASE_URL": stack.enter_context(compose.database(settings))}
+        dsn = stack.enter_context(compose.database(settings))
+        environment = {"TWZRD_DATABASE_URL": dsn}
+        if settings.mint:
+            await databases.migrate(dsn)  # which makes the roles that signer and payer connect as
         if settings.log == "kafka":
             environment["TWZRD_KAFKA_BOOTSTRAP"] = stack.enter_context(compose.broker(settings))
         if port is not None:

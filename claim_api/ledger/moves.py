@@ -30,6 +30,10 @@ class NewAttempt:
     transaction: bytes
     marker: str
 
+    @property
+    def key(self) -> tuple[int, int]:
+        return self.claim_id, self.attempt
+
 
 @dataclass(frozen=True, slots=True)
 class OpenAttempt:

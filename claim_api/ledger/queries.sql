@@ -10,11 +10,10 @@ select pg_advisory_xact_lock(hashtextextended('twzrd claims of viewer ' || $1::b
 -- name: lock_wallet
 select pg_advisory_xact_lock(hashtextextended('twzrd claims to wallet ' || $1::text, 0));
 
--- name: frozen_because
-select coalesce(frozen_because, 'no reason was noted') from claims.switches where frozen;
-
--- name: wallet_in_force
-select wallet from claims.wallets_in_force where viewer_key = $1;
+-- After the lock, in a statement of its own, so that it sees what the transaction before it left.
+-- name: may_reserve
+select (select coalesce(frozen_because, 'no reason was noted') from claims.switches where frozen) as frozen_because,
+       (select wallet from claims.wallets_in_force where viewer_key = $1) as wallet;
 
 -- name: claimable_of_viewer
 select a.channel, a.channel_login as login, a.epoch_start_s, a.revision, a.seal_id, a.amount_base_units
@@ -45,27 +44,28 @@ select coalesce(sum(amount_base_units), 0) from claims.claims
 select coalesce(sum(amount_base_units), 0) from claims.claims
  where wallet = $1 and reserved_at >= date_trunc('day', clock_timestamp(), 'UTC');
 
--- name: insert_claim
-insert into claims.claims (viewer_key, wallet, mint, amount_base_units, fee) values ($1, $2, $3, $4, $5)
-returning claim_id;
-
--- name: insert_allocations
-with taken as (
+-- Claim, allocations, audit log and notice in one statement; taken: allocations that no other claim has. The caller
+-- rolls back where those are not all.
+-- name: insert_reservation
+with made as (
+    insert into claims.claims (viewer_key, wallet, mint, amount_base_units, fee) values ($1, $2, $3, $4, $5)
+    returning *),
+taken as (
     insert into claims.claim_allocations
            (viewer_key, channel, epoch_start_s, revision, seal_id, amount_base_units, claim_id)
-    select $1, w.channel, w.epoch_start_s, w.revision, w.seal_id, w.amount_base_units, $2
-      from unnest($3::text[], $4::bigint[], $5::integer[], $6::integer[], $7::numeric[])
+    select made.viewer_key, w.channel, w.epoch_start_s, w.revision, w.seal_id, w.amount_base_units, made.claim_id
+      from made
+     cross join unnest($6::text[], $7::bigint[], $8::integer[], $9::integer[], $10::numeric[])
            as w(channel, epoch_start_s, revision, seal_id, amount_base_units)
     on conflict do nothing
-    returning 1)
-select count(*) from taken;
-
--- name: announce_reserved
-with noted as (
+    returning 1),
+noted as (
     insert into claims.audit_log (actor, action, subject, detail)
-    values ('twitch:id:' || $1::bigint, 'reserve claim', 'claim ' || $2::bigint,
-            jsonb_build_object('wallet', $3::text, 'base_units', $4::text, 'allocations', $5::integer, 'fee', $6::text)))
-select pg_notify('twzrd_claims', $2::bigint::text);
+    select 'twitch:id:' || viewer_key, 'reserve claim', 'claim ' || claim_id,
+           jsonb_build_object('wallet', wallet, 'base_units', amount_base_units::text,
+                              'allocations', cardinality($6::text[]), 'fee', fee)
+      from made)
+select made.*, (select count(*) from taken) as taken, pg_notify('twzrd_claims', claim_id::text) from made;
 
 -- ==== read: any role =============================================================================================
 

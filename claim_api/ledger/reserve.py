@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from claim_api.ledger.errors import ClaimRefused, Refusal
-from claim_api.ledger.read import claim_of_viewer
-from claim_api.ledger.rows import AllocationKey, Claim, Fee
+from claim_api.ledger.rows import AllocationKey, Claim, ClaimAllocation, Fee, claim_of
 from claim_api.ledger.sql import sql
 
 MAX_ALLOCATIONS: Final = 1000
@@ -41,35 +40,42 @@ async def reserve(
     Raises ClaimRefused.
     """
     await connection.execute(sql("lock_viewer"), viewer_key)
-    frozen = await connection.fetchval(sql("frozen_because"))
-    if frozen is not None:
-        raise ClaimRefused(Refusal.FROZEN, f"claims are frozen: {frozen}", "try again later; nothing is lost")
-    wallet = await _wallet(connection, viewer_key, wallet)
+    may = await connection.fetchrow(sql("may_reserve"), viewer_key)
+    if may["frozen_because"] is not None:
+        because = may["frozen_because"]
+        raise ClaimRefused(Refusal.FROZEN, f"claims are frozen: {because}", "try again later; nothing is lost")
+    wallet = _wallet(may["wallet"], viewer_key, wallet)
     if wanted == "all":
         rows = await _all(connection, viewer_key, limits)
     else:
         rows = await _named(connection, viewer_key, wanted, limits)
     amount = sum(int(row["amount_base_units"]) for row in rows)
     await _within(connection, viewer_key, wallet, amount, limits)
-    claim_id: int = await connection.fetchval(sql("insert_claim"), viewer_key, wallet, mint, amount, fee)
     columns = [[row[name] for row in rows] for name in ("channel", "epoch_start_s", "revision", "seal_id")]
-    taken = await connection.fetchval(
-        sql("insert_allocations"), viewer_key, claim_id, *columns, [row["amount_base_units"] for row in rows]
+    amounts = [row["amount_base_units"] for row in rows]
+    made = await connection.fetchrow(
+        sql("insert_reservation"), viewer_key, wallet, mint, amount, fee, *columns, amounts
     )
-    if taken != len(rows):  # another transaction has one of them, committed just now
+    if made["taken"] != len(rows):  # another transaction has one of them, committed just now
         raise ClaimRefused(
             Refusal.ALREADY_CLAIMED,
-            f"{len(rows) - taken} of {len(rows)} allocations were claimed a moment ago",
+            f"{len(rows) - made['taken']} of {len(rows)} allocations were claimed a moment ago",
             "look at GET /v1/claims, then claim what is left",
         )
-    await connection.execute(sql("announce_reserved"), viewer_key, claim_id, wallet, str(amount), len(rows), fee)
-    claim = await claim_of_viewer(connection, viewer_key, claim_id)
-    assert claim is not None  # this transaction wrote it
-    return claim
+    return claim_of(made, tuple(sorted(map(_allocation, rows), key=_order)))
 
 
-async def _wallet(connection: Any, viewer_key: int, wallet: str | None) -> str:
-    in_force: str | None = await connection.fetchval(sql("wallet_in_force"), viewer_key)
+def _order(one: ClaimAllocation) -> tuple[str, int, int]:
+    return one.channel, one.epoch_start_s, one.revision
+
+
+def _allocation(row: Any) -> ClaimAllocation:
+    return ClaimAllocation(
+        row["channel"], row["login"] or "", row["epoch_start_s"], row["revision"], int(row["amount_base_units"])
+    )
+
+
+def _wallet(in_force: str | None, viewer_key: int, wallet: str | None) -> str:
     if in_force is None:
         raise ClaimRefused(
             Refusal.NO_WALLET, f"viewer {viewer_key} has no wallet in force", "bind one at /v1/wallet/challenge"

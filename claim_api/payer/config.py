@@ -5,13 +5,15 @@ from typing import Literal
 
 from solders.pubkey import Pubkey
 
+from claim_api.signer.protocol import MAX_BATCH
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pace:
     """Times in seconds unless named otherwise."""
 
-    batch: int = 64
-    """Claims of one question to the signer."""
+    batch: int = MAX_BATCH
+    """Claims of one question to the signer: what it has to look up and to sync for one, it has for all of them."""
     lease_s: float = 30.0
     """A claim taken is another payer's after this; a payer that died holds it no longer."""
     poll_s: float = 2.0
@@ -21,6 +23,8 @@ class Pace:
     resend_s: float = 2.0
     """The same bytes again, until their fate is known: a leader that is busy forgets what it got."""
     sends_at_once: int = 32
+    count_every_s: float = 5.0
+    """Between counts of what waits, for Prometheus: each looks at all open claims."""
     late_s: float = 20.0
     """From this age an attempt without a status is looked for in all nodes' histories."""
     look_every_s: float = 2.0

@@ -6,6 +6,7 @@ signer would give both the same bytes. Whatever fails before the storing leaves 
 
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from claim_api.chain.port import Chain, ChainAway
@@ -25,8 +26,16 @@ from claim_api.unix_socket import SocketError
 _log: Final = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A batch on its way. taken: claims that were asked for, also those that were refused."""
+
+    taken: int
+    attempts: Sequence[NewAttempt]
+
+
 class Intake:
-    """One step takes one batch."""
+    """One step takes one batch. prepare and send are its halves: one batch may be sent while the next is signed."""
 
     def __init__(
         self,
@@ -46,10 +55,17 @@ class Intake:
         self._waits, self._pace, self._crash = waits, pace, crash
 
     async def step(self) -> int:
-        """How many claims were taken. Raises SocketError and ChainAway after putting them off."""
+        """How many claims were taken; they are sent when this returns. Raises SocketError and ChainAway after putting
+        them off."""
+        prepared = await self.prepare()
+        await self.send(prepared)
+        return prepared.taken
+
+    async def prepare(self) -> Prepared:
+        """The next batch, stored and not yet sent. Raises as step does."""
         taken = await self._moves.take_reserved(self._pace.batch, self._pace.lease_s)
         if not taken:
-            return 0
+            return Prepared(0, ())
         self._metrics.count("reserved", len(taken))
         self._crash(Step.TAKEN)
         claims = {claim.claim_id: claim for claim, _ in taken}
@@ -62,8 +78,11 @@ class Intake:
         stored = await self._moves.store(attempts)
         self._metrics.count("signed", len(stored))
         self._crash(Step.STORED)
-        await self._sending.send([one for one in attempts if one.claim_id in stored], again=False)
-        return len(taken)
+        return Prepared(len(taken), [one for one in attempts if one.claim_id in stored])
+
+    async def send(self, prepared: Prepared) -> None:
+        """Gives a batch to the nodes."""
+        await self._sending.send(prepared.attempts, again=False)
 
     async def _ask(self, claims: dict[int, Claim], known: dict[int, int]) -> list[NewAttempt]:
         recent = await self._chain.latest_blockhash()

@@ -6,6 +6,7 @@ the base of every marker.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
@@ -25,14 +26,14 @@ class PaperMismatch(TwzrdError):
     """The signer's answer is not this claim's payment; nothing was signed or sent."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class FeePayer:
     """The server's fee payer and what it signs."""
 
     keypair: Keypair
     config: PayerConfig
 
-    @property
+    @cached_property
     def address(self) -> Pubkey:
         return self.keypair.pubkey()
 

@@ -63,6 +63,7 @@ class Payer:
         self.rent: Final = Rent(self._moves, chain, fee_payer, metrics, self._pace.rent_after_s, crash)
         self.door: Final = Door(self._moves, signer, chain, fee_payer, sending, metrics, crash)
         self._noticed = asyncio.Event()
+        self._count_at_s = 0.0
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until stop is set. Raises what is nobody's fault but ours."""
@@ -83,12 +84,28 @@ class Payer:
             task.result()
 
     async def _take(self) -> None:
+        """Batch after batch; each is sent while the next one is signed and stored."""
         self._noticed.clear()
-        while await self.intake.step():
-            pass
+        sending: asyncio.Task[None] | None = None
+        try:
+            while (prepared := await self.intake.prepare()).taken:
+                if sending is not None:
+                    await sending
+                sending = asyncio.create_task(self.intake.send(prepared))
+        except asyncio.CancelledError:
+            if sending is not None:
+                sending.cancel()  # what is stored and not sent, the next watch sends
+            raise
+        finally:
+            if sending is not None:
+                await sending
 
     async def _look(self) -> None:
         await self.watch.step()
+        now_s = asyncio.get_running_loop().time()
+        if now_s < self._count_at_s:
+            return
+        self._count_at_s = now_s + self._pace.count_every_s
         for state, (count, oldest_s) in (await self._moves.counts()).items():
             self._metrics.waiting.labels(state).set(count)
             self._metrics.oldest_s.labels(state).set(oldest_s)

@@ -9,7 +9,7 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta
 
-MAX_BATCH: Final = 64
+MAX_BATCH: Final = 128
 MAX_TRANSACTION_BYTES: Final = 1232
 ClaimId = Annotated[int, Meta(ge=1, le=2**63 - 1)]
 Base58 = Annotated[str, Meta(min_length=32, max_length=44, pattern="^[1-9A-HJ-NP-Za-km-z]+$")]

@@ -14,7 +14,7 @@ from infra.bench.table import Line, Table, all_met, failed, machine
 
 ROWS: Final = (
     "simple", "archive", "irc", "parser", "collect", "collect_many", "postgres", "kafka", "merkle", "projections",
-    "proof", "eligibility", "memory",
+    "proof", "eligibility", "memory", "claims",
 )  # fmt: skip
 DOCS: Final = ROOT / "docs" / "benchmarks.md"
 

@@ -22,7 +22,8 @@ STYLE: Final = (
     "@media(prefers-color-scheme:dark){body{background:#16131c;color:#eee}button,input{background:#241f2e;color:#eee}}"
 )
 _HASH: Final = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
-SHOWN_USERS: Final = 50
+SHOWN_USERS: Final = 12
+"""The first so many; whoever else it knows is found by their login."""
 
 
 def policy(back_to: str) -> str:

@@ -3,10 +3,14 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from yarl import URL
 
 from streams.chain.rpc.errors import RpcConfigError
+
+DEFAULT_RATE_PER_S: Final = 25.0
+"""What a small plan of a provider allows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,8 +20,8 @@ class EndpointConfig:
 
     url: str = field(repr=False)
     name: str = ""
-    rate_per_s: float = 25.0
-    burst: float = 50.0
+    rate_per_s: float = DEFAULT_RATE_PER_S
+    burst: float = 2 * DEFAULT_RATE_PER_S
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,9 +58,13 @@ class PoolBounds:
     breaker_last_s: float = 60.0
 
 
-def endpoints_of(urls: str) -> list[EndpointConfig]:
-    """Nodes of a list of addresses with commas, as TWZRD_RPC_URLS has it."""
-    return [EndpointConfig(url=one) for one in (each.strip() for each in urls.split(",")) if one]
+def endpoints_of(urls: str, rate_per_s: float = DEFAULT_RATE_PER_S) -> list[EndpointConfig]:
+    """Nodes of a list of addresses with commas, as TWZRD_RPC_URLS has it, each with that rate and twice it at once."""
+    return [
+        EndpointConfig(url=one, rate_per_s=rate_per_s, burst=2 * rate_per_s)
+        for one in (each.strip() for each in urls.split(","))
+        if one
+    ]
 
 
 def named(endpoints: Sequence[EndpointConfig]) -> list[tuple[str, URL, EndpointConfig]]:

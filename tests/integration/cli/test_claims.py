@@ -135,6 +135,15 @@ async def test_processes_pay_a_claim_over_a_signer_that_is_killed(
     assert "a starting supply of 5" in differing.json["what"]
 
 
+async def test_the_payer_waits_for_a_signer_that_is_starting(
+    world: ClaimsWorld, environment: dict[str, str], tmp_path: Path
+) -> None:
+    claim = await world.viewer_with_claim(7)
+    with running(tmp_path, environment, "pay") as payer, running(tmp_path, environment, "sign"):
+        await until_state(world, claim.claim_id, "confirmed")
+        assert payer.poll() is None
+
+
 async def test_the_operator_switches(
     world: ClaimsWorld, environment: dict[str, str], tmp_path: Path, twzrd: Twzrd
 ) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -90,12 +91,41 @@ def test_load_work_project_export_prove_archive_replay(
     assert sum(json.loads(line)["type"] == "reseal" for line in cat) == 1
 
 
+def claimed(ran: Ran, viewers: set[str]) -> tuple[str, str]:
+    """What the demo's own claim came to: wallet and signature. Each start claims for another viewer."""
+    said = re.search(
+        r"paid on the local chain: (\w+) signed in, bound wallet (\w{32,44}), claimed ([\d.]+) CHAT of (\d+) hours\n"
+        r" +signature (\w{80,90})\n +balance read from the chain: ([\d.]+) CHAT\n +from click to confirmed: ([\d.]+) s",
+        ran.out,
+    )
+    assert said is not None, ran.out
+    viewer, wallet, display, hours, signature, balance, took_s = said.groups()
+    assert balance == display and float(display) > 0 and int(hours) > 0
+    assert 0 < float(took_s) < 60
+    assert viewer not in viewers
+    viewers.add(viewer)
+    return wallet, signature
+
+
 def test_demo_once_and_again(twzrd: Twzrd, tmp_path: Path) -> None:
     arguments = ("demo", "--once", "--channels", "3", "--hours", "1", "--port", "0")
     first = twzrd(*arguments)
     assert "proof fetched over HTTP and checked" in first.out
     assert "3 epochs sealed" in first.out
+    viewers = set[str]()
+    paid = [claimed(first, viewers)]
     again = twzrd(*arguments)
     assert "3 epochs sealed" in again.out
+    paid.append(claimed(again, viewers))
+    assert "exit code" not in first.err + again.err  # no part fell and was started again
     assert len(twzrd("export", "seals").out.splitlines()) >= 6
     assert twzrd("verify", tmp_path / "home" / "demo-proof.json", "--json").json["good"] is True
+    ledger = [json.loads(line) for line in twzrd("claims", "list", "--json").out.splitlines()]
+    assert [(one["wallet"], one["signature"], one["state"]) for one in ledger] == [
+        (wallet, signature, "confirmed") for wallet, signature in reversed(paid)
+    ]
+
+
+def test_the_demo_never_pays_real_claims(twzrd: Twzrd) -> None:
+    for name, value in (("TWZRD_MINT", "So11111111111111111111111111111111111111112"), ("TWZRD_CLUSTER", "mainnet")):
+        assert "unset TWZRD_MINT and TWZRD_CLUSTER" in twzrd("demo", "--once", code=1, **{name: value}).err
