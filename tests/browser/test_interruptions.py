@@ -43,6 +43,7 @@ async def test_a_claim_whose_answer_was_lost_is_found_and_not_made_twice(
     await tab.page.get_by_role("button", name="Claim 4,356 CHAT").click()
     await tab.see("Reserved for you.")
     assert len(scripted.claims) == 1
+    await expect(tab.page.locator(".notice.bad")).to_have_count(0)
     await scripted.all_steps()
     await tab.see("It is in your wallet, for good.")
 

@@ -19,6 +19,8 @@ from schemas.bundle import ViewerOpening
 from schemas.errors import TwzrdError
 from schemas.policy import DEFAULT_POLICY
 from schemas.seal import decode_header, epoch_key, epoch_tag, viewer_key, viewer_ref
+from streams.core.merkle import merkle_root
+from streams.core.proofs import ProvableEpoch
 from streams.core.verify import verify_bundle
 from tests.browser.conftest import Visit
 from tests.browser.made_hours import MadeHour, provable
@@ -203,6 +205,39 @@ async def test_one_change_anywhere_is_refused_as_python_refuses_it(page: Page, s
     assert [texts[n] for n, one in enumerate(found) if one["good"]] == []
     assert all(one["step"] and one["reason"] for one in found)
     assert len({one["step"] for one in found}) >= 5
+
+
+@pytest.mark.parametrize(
+    ("at", "reason"),
+    [
+        (1, "layout"),
+        (2, "layout"),
+        (8, "epoch"),
+        (48, "weight"),
+        (60, "weight"),
+        (72, "weight"),
+        (88, "tag"),
+    ],
+)
+async def test_a_leaf_that_breaks_a_rule_is_refused_even_under_its_own_root(page: Page, at: int, reason: str) -> None:
+    sealed = sealed_hour(viewers_of(5))
+    leaves = sealed.preimages().copy()
+    leaves[:, at] ^= 1
+    root = merkle_root(leaves)
+    header = msgspec.structs.replace(sealed.header, root=root).encode()
+    bundle = ProvableEpoch(header, sealed.policy, leaves).prove(leaves[2, 16:48].tobytes())
+    text = bundles.encode(bundle).decode()
+    assert not taken_by_python(text)
+    (found,) = await page.evaluate(CHECK, [text])
+    assert not found["good"] and found["reason"] in (reason, f"leaf-{reason}")
+
+
+async def test_an_index_beyond_the_tree_is_refused_before_its_path(page: Page) -> None:
+    bundle = json.loads(fresh([4])[0])
+    bundle["leaf"] = bundle["leaf"][:8] + "04000000" + bundle["leaf"][16:]
+    assert not taken_by_python(json.dumps(bundle))
+    (found,) = await page.evaluate(CHECK, [json.dumps(bundle)])
+    assert found["reason"] == "leaf-index"
 
 
 async def test_every_reason_has_its_words(page: Page, base: str) -> None:
