@@ -19,7 +19,7 @@ TARGET: Final = "6 k requests/s, p99 under 20 ms"
 HOURS, VIEWERS, SIGNED_IN = 36, 20_000, 2_000
 CONNECTIONS: Final = 64
 SECONDS: Final = 6
-WARM_SECONDS: Final = 2
+WARM_SECONDS, MAX_WARM_RUNS = 2, 30
 START_S: Final = 1_760_000_400
 SCRIPT: Final = """
 local cookies = {}
@@ -92,8 +92,18 @@ def _round(bench: Bench, dsn: str, key: Path, cookies: Path, path: str) -> wrk.M
         wrk.until_up(f"{base}/health")
         script = bench.scratch / "eligibility.lua"
         script.write_text(SCRIPT % (cookies, COOKIE, path))
-        wrk.measure(base, script, connections=CONNECTIONS, seconds=WARM_SECONDS)
+        _warm(base, script)
         return wrk.measure(base, script, connections=CONNECTIONS, seconds=SECONDS)
+
+
+def _warm(base: str, script: Path) -> None:
+    """Until every viewer has asked at least twice: their sessions are known and their pages made."""
+    asked = 0.0
+    for _ in range(MAX_WARM_RUNS):
+        asked += WARM_SECONDS * wrk.measure(base, script, connections=CONNECTIONS, seconds=WARM_SECONDS).requests_per_s
+        if asked >= 2 * SIGNED_IN:
+            return
+    raise ContenderFailed(f"the server has answered {asked:.0f} requests only in {MAX_WARM_RUNS * WARM_SECONDS} s")
 
 
 def _secret(bench: Bench, name: str, text: str) -> Path:
