@@ -154,7 +154,6 @@ class Connection(asyncio.Protocol):
         self._metrics.bytes_total += len(data)
         self._keepalive.heard(self._loop.time())
         self._suspected = False
-        self._intake.heard(self.number, at_ms)
         cut = self._buffer.cut_lines
         lines = self._buffer.feed(data)
         self._metrics.lines_over_limit_total += self._buffer.cut_lines - cut

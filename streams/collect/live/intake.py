@@ -77,10 +77,6 @@ class LiveIntake:
         """See port.Intake."""
         self.channels.observing(login, room_id, connection, at_ms)
 
-    def heard(self, connection: int, at_ms: int) -> None:
-        """See port.Intake. Nothing is claimed by it: the bytes may be of a line whose rest never comes, and what whole
-        lines prove `received` takes in."""
-
     def lost(self, login: str, connection: int) -> None:
         """See port.Intake."""
         self.channels.lost(login, connection)

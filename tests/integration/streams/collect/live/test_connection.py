@@ -201,9 +201,9 @@ async def test_a_half_open_connection_ends_and_is_not_heard_beyond_its_last_byte
     session.mute = True
     pings = sum(line.startswith(b"PING") for line in session.received)
     await session.until_received(b"PING", pings + 2)  # what was answered before has arrived by now
-    heard_ms = one.intake.heard_ms[1]
+    received_ms = one.intake.received_ms[1]
     assert await one.end() == "silent"
-    assert one.intake.heard_ms[1] == heard_ms
+    assert one.intake.received_ms[1] == received_ms
 
 
 async def test_lines_that_go_on_without_pongs_end_nothing_but_are_told(twitch: ScriptedTwitch, opened: Opener) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from schemas.envelope import MAX_EVENTS, decode
 from streams.collect.live.claims import JOIN_MARGIN_MS
+from streams.collect.live.framing import LineBuffer
 from streams.collect.live.intake import HOLE_WAIT_MS, TICK_MS, LiveIntake
 from tests.live import T0_MS, Sink, chat, intake_into
 
@@ -83,8 +84,10 @@ def test_a_half_open_connection_claims_no_time_beyond_its_last_byte() -> None:
     sink = Sink()
     intake = start(sink)
     say(intake, 5_000)
+    buffer = LineBuffer()
     for ms in range(6_000, 120_000, 250):
-        intake.heard(1, T0_MS + ms)  # at most bytes of a line that never ends
+        if lines := buffer.feed(b"@badge"):  # at most bytes of a line that never ends
+            intake.received(1, lines, T0_MS + ms)
         intake.flush(T0_MS + ms)
     intake.lost("chan", 1)
     intake.flush(T0_MS + 120_000)
