@@ -10,6 +10,8 @@ from typing import Final
 
 import msgspec
 
+from streams.collect.live.metrics import CollectMetrics
+
 VERSION: Final = 1
 SAVE_MS: Final = 2_000
 MAX_AGE_MS: Final = 31 * 86_400_000
@@ -24,11 +26,10 @@ class _File(msgspec.Struct):
 class SaidFile:
     """`said_to_ms` by channel identity, in Twitch's time."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, metrics: CollectMetrics) -> None:
         self.said_to_ms: dict[str, int] = {}
-        self.unreadable = 0
-        self.save_errors = 0
         self._path = path
+        self._metrics = metrics
         self._changed = False
 
     def load(self) -> dict[str, int]:
@@ -38,7 +39,7 @@ class SaidFile:
         except FileNotFoundError:
             return {}
         except (OSError, msgspec.DecodeError):
-            self.unreadable += 1
+            self._metrics.said_unreadable_total += 1
             return {}
         self.said_to_ms = found.said_to_ms if found.v == VERSION else {}
         return dict(self.said_to_ms)
@@ -65,5 +66,5 @@ class SaidFile:
                 os.fsync(file.fileno())
             written.replace(self._path)
         except OSError:
-            self.save_errors += 1
+            self._metrics.said_save_errors_total += 1
             self._changed = True

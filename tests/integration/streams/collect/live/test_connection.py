@@ -246,12 +246,14 @@ async def test_lines_split_at_any_byte_come_through_whole(twitch: ScriptedTwitch
 async def test_a_line_without_end_is_cut_and_the_next_is_read(twitch: ScriptedTwitch, opened: Opener) -> None:
     one = await opened()
     session = await twitch.session(0)
-    session.raw(b":v!v@v PRIVMSG #a :" + b"x" * (40 * LINE_LIMIT) + b"\r\n")
+    endless = b":v!v@v PRIVMSG #a :" + b"x" * (40 * LINE_LIMIT) + b"\r\n"
+    session.raw(endless)
     session.chat("a", "after")
     await one.intake.until(lambda intake: len(intake.of("chat")) == 2)
     cut, whole = one.intake.of("chat")
     assert len(cut.login) <= LINE_LIMIT and whole.login == "after"
     assert one.metrics.lines_over_limit_total == 1
+    assert one.metrics.bytes_skipped_total == len(endless) - len(b"\n") - (LINE_LIMIT + 2)
     assert one.it.alive
 
 
