@@ -95,4 +95,4 @@ async def _flushing(intake: LiveIntake, clock_ms: Callable[[], int]) -> None:
 async def _saving(said: SaidFile) -> None:
     while True:
         await asyncio.sleep(SAVE_MS / 1000)
-        said.save()
+        await said.save_beside()
