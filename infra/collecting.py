@@ -124,7 +124,7 @@ def compose_collector(
     settings: Settings, options: CollectOptions, back: Collecting, view: ControlView, reports: StateReports
 ) -> Collector:
     """Choose the parts. Raises ChannelsFileError or TlsError where the options cannot be met."""
-    metrics = CollectMetrics()
+    metrics = back.metrics
     chance = random.Random()
     host, _, port = options.server.rpartition(":")
     endpoint = Endpoint(host, int(port), client_context(options.ca_file))
@@ -242,8 +242,8 @@ async def _history(settings: Settings, back: Collecting) -> AsyncIterator[None]:
     if not settings.history_url:
         yield
         return
-    async with HistoryClient(settings.history_url, settings.history_per_minute) as client:
-        filler = GapFiller(client, back.intake)
+    async with HistoryClient(settings.history_url, settings.history_per_minute, metrics=back.metrics) as client:
+        filler = GapFiller(client, back.intake, back.metrics)
 
         async def filling() -> None:
             while True:

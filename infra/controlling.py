@@ -19,7 +19,8 @@ from projections import read
 from schemas import control
 from schemas import identity as identities
 from schemas.errors import TwzrdError
-from streams.collect.live.control import ControlSets, read_sets, say
+from streams.collect.live.control import read_sets, say
+from streams.collect.live.control_sets import ControlSets
 from streams.collect.live.reports import SILENT_S
 from streams.log.port import Log
 

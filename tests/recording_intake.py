@@ -20,11 +20,11 @@ class Told(NamedTuple):
 
 
 class RecordingIntake:
-    """See the module. `heard_ms`: connection -> the last time that some byte of it arrived."""
+    """See the module. received_ms: connection -> the last time that whole lines of it arrived."""
 
     def __init__(self) -> None:
         self.told: list[Told] = []
-        self.heard_ms: dict[int, int] = {}
+        self.received_ms: dict[int, int] = {}
         self._news = asyncio.Condition()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -32,6 +32,7 @@ class RecordingIntake:
         self._tell(Told("observing", login, connection, room_id))
 
     def received(self, connection: int, lines: bytes, at_ms: int) -> list[bytes]:
+        self.received_ms[connection] = at_ms
         rest = []
         for line in lines.splitlines():
             try:
@@ -44,9 +45,6 @@ class RecordingIntake:
             else:
                 rest.append(line)
         return rest
-
-    def heard(self, connection: int, at_ms: int) -> None:
-        self.heard_ms[connection] = at_ms
 
     def lost(self, login: str, connection: int) -> None:
         self._tell(Told("lost", login, connection))

@@ -47,8 +47,7 @@ class Channels:
         unnamed = self._unnamed.get(login, {})
         observed = self._by_login.get(login)
         if observed is not None and observed.on(connection) is not None:
-            ahead = self._clock.usable_ahead_ms
-            observed.end(connection, self.connections[connection].ended_ms(ahead) if ahead is not None else 0, ahead)
+            observed.end(connection, self._reached_ms(connection), self._clock.usable_least_ms)
             self.ended[observed.channel] = observed
         elif unnamed.pop(connection, None) is None:
             return
@@ -107,10 +106,13 @@ class Channels:
     def _handed_on(self, former: Observed, observed: Observed, at_ms: int) -> None:
         """The login belongs to another channel from now on, so the lines under it do, too."""
         self.room_changes += 1
-        ahead = self._clock.usable_ahead_ms
         for connection in [one.connection for one in former.hearing]:
-            reached_ms = self.connections[connection].ended_ms(ahead) if ahead is not None else 0
-            former.end(connection, reached_ms, ahead)
+            former.end(connection, self._reached_ms(connection), self._clock.usable_least_ms)
             if not observed.hear(connection, at_ms):
                 self._users[connection] -= 1
         self.ended[former.channel] = former
+
+    def _reached_ms(self, connection: int) -> int:
+        """Of one that is gone; 0 where the clocks say nothing."""
+        ahead = self._clock.usable_ahead_ms
+        return self.connections[connection].ended_ms(ahead) if ahead is not None else 0

@@ -8,8 +8,8 @@ What proves how far a connection was heard:
 - bytes without a stamp (PONG, NOTICE) only after SETTLING_MS: after a stall they may be the first of a backlog whose
   lines are still to come. By then either those lines have shown how far the connection lags, or there are none.
 A claim ends MARGIN_MS before that, since lines arrive up to 0.4 s out of order. It begins JOIN_MARGIN_MS after the
-confirmation arrived: the usual way of a line, by which the clocks are compared, holds some time that Twitch itself
-takes between stamp and dispatch; a confirmation does not take that.
+confirmation arrived: the way of a line, by which the clocks are compared, holds some time that Twitch itself takes
+between stamp and dispatch; a confirmation does not take that. The clocks are compared by the shortest way there.
 """
 
 from bisect import bisect_left, bisect_right
@@ -125,11 +125,16 @@ class Hearing:
     at_ms: int
     _since_ms: int | None = None
 
-    def since_ms(self, ahead_ms: int) -> int:
-        """The same in Twitch's time, as it was worked out first: a better estimate later moves no claim."""
-        if self._since_ms is None:
-            self._since_ms = self.at_ms - ahead_ms + JOIN_MARGIN_MS
-        return self._since_ms
+    def since_ms(self, least_ms: int, reached_ms: int) -> int:
+        """From when on it may be claimed, in Twitch's time: never before the confirmation, so by the least that the
+        clocks may differ (`TwitchClock.usable_least_ms`). A better estimate moves it until something is claimed, up to
+        reached_ms, and no more from then on."""
+        if self._since_ms is not None:
+            return self._since_ms
+        since_ms = self.at_ms - least_ms + JOIN_MARGIN_MS
+        if reached_ms - MARGIN_MS > since_ms:
+            self._since_ms = since_ms
+        return since_ms
 
 
 @dataclass(slots=True)
@@ -165,20 +170,22 @@ class Observed:
         self.hearing = (*self.hearing, Hearing(connection, at_ms))
         return True
 
-    def end(self, connection: int, reached_ms: int, ahead_ms: int | None) -> None:
+    def end(self, connection: int, reached_ms: int, least_ms: int | None) -> None:
         """The channel is no longer heard there; what was heard remains to be claimed."""
         if (ending := self.on(connection)) is None:
             return
-        if ahead_ms is not None:
-            self._ended = (*self._ended, (ending.since_ms(ahead_ms), reached_ms - MARGIN_MS))
+        if least_ms is not None:
+            self._ended = (*self._ended, (ending.since_ms(least_ms, reached_ms), reached_ms - MARGIN_MS))
         self.hearing = tuple(one for one in self.hearing if one is not ending)
 
-    def claimable(self, connections: dict[int, Connection], now_ms: int, ahead_ms: int) -> list[tuple[int, int]]:
+    def claimable(
+        self, connections: dict[int, Connection], now_ms: int, ahead_ms: int, least_ms: int
+    ) -> list[tuple[int, int]]:
         """Live intervals that may be said now and were not yet, rising. Say them, then call `claimed` or `dropped`."""
-        heard = [
-            (one.since_ms(ahead_ms), connections[one.connection].reached_ms(now_ms, ahead_ms) - MARGIN_MS)
-            for one in self.hearing
-        ]
+        heard = []
+        for one in self.hearing:
+            reached_ms = connections[one.connection].reached_ms(now_ms, ahead_ms)
+            heard.append((one.since_ms(least_ms, reached_ms), reached_ms - MARGIN_MS))
         if self._ended:
             heard += self._ended
             self._ended = ()

@@ -24,7 +24,9 @@ class TwitchClock:
 
     def __init__(self) -> None:
         self._past: deque[int] = deque(maxlen=_BUCKETS)
+        self._past_least: deque[int] = deque(maxlen=_BUCKETS)
         self._bucket: list[int] = []
+        self._bucket_least_ms = MAX_DIFFERENCE_MS
         self._started_ms = 0
         self._ahead_ms: int | None = None
 
@@ -32,11 +34,16 @@ class TwitchClock:
         """A line stamped so by Twitch arrived here at at_ms."""
         if self._bucket and not 0 <= at_ms - self._started_ms < _BUCKET_MS:
             self._past.append(self._bucket[len(self._bucket) // 2])
+            self._past_least.append(self._bucket_least_ms)
             self._bucket.clear()
+        difference_ms = at_ms - stamped_ms
         if not self._bucket:
             self._started_ms = at_ms
+            self._bucket_least_ms = MAX_DIFFERENCE_MS
+        if abs(difference_ms) <= MAX_DIFFERENCE_MS:
+            self._bucket_least_ms = min(self._bucket_least_ms, difference_ms)
         if len(self._bucket) < _SAMPLES:
-            insort(self._bucket, at_ms - stamped_ms)
+            insort(self._bucket, difference_ms)
             self._ahead_ms = min((self._bucket[len(self._bucket) // 2], *self._past))
 
     @property
@@ -49,6 +56,14 @@ class TwitchClock:
         """The same, None also where it is too much to claim anything."""
         ahead = self._ahead_ms
         return None if ahead is None or abs(ahead) > MAX_DIFFERENCE_MS else ahead
+
+    @property
+    def usable_least_ms(self) -> int | None:
+        """The least of all samples of the last minutes, at most `usable_ahead_ms`; None where that is None. Where lines
+        lagged, as they may in the moments after a start, medians are too much, and a time worked out from them too
+        early; one line that came in time is enough for this one. A stamp of the future makes it too little."""
+        ahead = self.usable_ahead_ms
+        return None if ahead is None else min(ahead, self._bucket_least_ms, *self._past_least)
 
 
 def steady_clock_ms() -> Callable[[], int]:

@@ -154,10 +154,10 @@ class Connection(asyncio.Protocol):
         self._metrics.bytes_total += len(data)
         self._keepalive.heard(self._loop.time())
         self._suspected = False
-        self._intake.heard(self.number, at_ms)
-        cut = self._buffer.cut_lines
+        cut, skipped = self._buffer.cut_lines, self._buffer.skipped_bytes
         lines = self._buffer.feed(data)
         self._metrics.lines_over_limit_total += self._buffer.cut_lines - cut
+        self._metrics.bytes_skipped_total += self._buffer.skipped_bytes - skipped
         if lines:
             for line in self._intake.received(self.number, lines, at_ms):
                 self._act(line, at_ms)

@@ -5,11 +5,11 @@ holes of the Intake -> GapFiller -> HistoryClient -> recovered(...) | absent(...
 
 import asyncio
 import logging
-from collections import Counter
 from typing import Final, NamedTuple, Protocol
 
 from schemas.columns import EventColumns
 from streams.collect.live.history import HistoryError, Recovered
+from streams.collect.live.metrics import CollectMetrics
 
 PATIENCE_S: Final = 60.0
 """After so long a gap is declared absent (design: Time)."""
@@ -46,17 +46,18 @@ class History(Protocol):
 
 
 class GapFiller:
-    """counts: gaps, tries, what was recovered and given up. One event loop; `close` when done."""
+    """metrics: counts gaps, tries, what was recovered and given up. One event loop; `close` when done."""
 
     def __init__(
         self,
         history: History,
         filled: Filled,
+        metrics: CollectMetrics | None = None,
         *,
         patience_s: float = PATIENCE_S,
         first_pause_s: float = FIRST_PAUSE_S,
     ) -> None:
-        self.counts: Counter[str] = Counter()
+        self.metrics = metrics or CollectMetrics()
         self._history = history
         self._filled = filled
         self._patience_s = patience_s
@@ -69,9 +70,9 @@ class GapFiller:
         for other in self._work:
             if other.channel == gap.channel and other.from_ms <= gap.from_ms and gap.to_ms <= other.to_ms:
                 return
-        self.counts["gaps"] += 1
+        self.metrics.gaps_total += 1
         if len(self._work) >= MAX_WAITING:
-            self.counts["gaps_too_many"] += 1
+            self.metrics.gaps_too_many_total += 1
             self._give_up(gap)
             return
         task = asyncio.create_task(self._fill(gap))
@@ -106,20 +107,20 @@ class GapFiller:
         self._give_up(gap)
 
     async def _ask(self, gap: Gap, deadline_s: float) -> Recovered | None:
-        self.counts["tries"] += 1
+        self.metrics.gap_tries_total += 1
         try:
             async with asyncio.timeout_at(deadline_s), self._places:
                 return await self._history.fetch(gap.channel, gap.login, gap.from_ms, gap.to_ms)
         except (HistoryError, TimeoutError) as error:
-            self.counts["tries_failed"] += 1
+            self.metrics.gap_tries_failed_total += 1
             _log.info("history of %s: %s", gap.channel, error or "no answer in time")
             return None
 
     def _hand_over(self, gap: Gap, found: Recovered) -> Gap:
         """Tell what was found; returns what is left to find."""
         if found.from_ms < found.to_ms:
-            self.counts["recovered_events"] += len(found.events)
-            self.counts["recovered_ms"] += found.to_ms - found.from_ms
+            self.metrics.gap_recovered_events_total += len(found.events)
+            self.metrics.gap_recovered_ms_total += found.to_ms - found.from_ms
             self._filled.recovered(gap.channel, found.events, found.from_ms, found.to_ms)
         # The service only forgets: what it no longer has need not wait.
         gone_ms = min(found.gone_before_ms, gap.to_ms)
@@ -128,5 +129,5 @@ class GapFiller:
         return gap._replace(from_ms=max(gone_ms, found.to_ms if found.from_ms < found.to_ms else gap.from_ms))
 
     def _give_up(self, gap: Gap) -> None:
-        self.counts["absent_ms"] += gap.to_ms - gap.from_ms
+        self.metrics.gap_absent_ms_total += gap.to_ms - gap.from_ms
         self._filled.absent(gap.channel, gap.from_ms, gap.to_ms)

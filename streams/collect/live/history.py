@@ -7,7 +7,7 @@ the interval of it that the answer covers without doubt. Off unless a URL is set
 
 import asyncio
 import re
-from collections import Counter, deque
+from collections import deque
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, NamedTuple
@@ -20,6 +20,7 @@ from schemas.columns import EventColumns
 from schemas.errors import TwzrdError
 from streams.collect.chunk import Chunk, Rows, assemble
 from streams.collect.irc import Malformed, parse_line
+from streams.collect.live.metrics import CollectMetrics
 from streams.collect.twitch import Event, read_message
 
 MAX_BODY_BYTES: Final = 8 * 1024 * 1024
@@ -80,16 +81,23 @@ class PerMinute:
 
 
 class HistoryClient:
-    """Asks the service. counts: requests, failures by kind, lines read and not. `async with` it."""
+    """Asks the service. metrics: counts requests, failures by reason, lines read and not. `async with` it."""
 
-    def __init__(self, url_template: str, per_minute: int = 60, timeout_s: float = TIMEOUT_S) -> None:
+    def __init__(
+        self,
+        url_template: str,
+        per_minute: int = 60,
+        timeout_s: float = TIMEOUT_S,
+        *,
+        metrics: CollectMetrics | None = None,
+    ) -> None:
         """url_template: http(s), with {channel} where the login goes. Raises HistoryUrlError."""
         if "{channel}" not in url_template or not url_template.startswith(("https://", "http://")):
             raise HistoryUrlError(
                 f"history URL {url_template!r} cannot be used; give one as "
                 "https://host/api/v2/recent-messages/{channel}?limit=800"
             )
-        self.counts: Counter[str] = Counter()
+        self.metrics = metrics or CollectMetrics()
         self._template = url_template
         self._limit = PerMinute.of(per_minute)
         self._timeout = aiohttp.ClientTimeout(total=timeout_s)
@@ -111,9 +119,9 @@ class HistoryClient:
         if not _LOGIN.fullmatch(login):
             raise HistoryError("the channel's login is not one that a URL may hold")
         if (wait_s := self._limit.wait_s(asyncio.get_running_loop().time())) > 0:
-            self.counts["waited_for_rate_limit"] += 1
+            self.metrics.history_waits_total += 1
             await asyncio.sleep(wait_s)
-        self.counts["requests"] += 1
+        self.metrics.history_requests_total += 1
         return self._read(await self._get(login), channel, from_ms, to_ms)
 
     async def _get(self, login: str) -> list[str]:
@@ -121,25 +129,25 @@ class HistoryClient:
         try:
             async with self._session.get(self._template.replace("{channel}", login)) as answer:
                 if answer.status != 200:
-                    self.counts[f"status_{answer.status // 100}xx"] += 1
+                    self.metrics.history_failures_total[f"status {answer.status // 100}xx"] += 1
                     raise HistoryError(f"the service answered {answer.status}")
                 body = bytearray()
                 async for piece in answer.content.iter_any():
                     body += piece
                     if len(body) > MAX_BODY_BYTES:
-                        self.counts["bodies_too_long"] += 1
+                        self.metrics.history_failures_total["too long"] += 1
                         raise HistoryError(f"the answer is over {MAX_BODY_BYTES} bytes")
         except (aiohttp.ClientError, TimeoutError) as error:
-            self.counts["unreachable"] += 1
+            self.metrics.history_failures_total["unreachable"] += 1
             raise HistoryError(f"the service cannot be reached: {type(error).__name__}") from error
         try:
             said = _decoder.decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            self.counts["bodies_not_understood"] += 1
+            self.metrics.history_failures_total["not understood"] += 1
             raise HistoryError("the answer is not the JSON it should be") from error
         if said.error_code or said.error:
             # It may return lines all the same; but it was not there, so it can vouch for nothing.
-            self.counts["errors_said"] += 1
+            self.metrics.history_failures_total["error said"] += 1
             raise HistoryError("the service says that it does not follow the channel")
         return said.messages[-MAX_LINES:]
 
@@ -147,12 +155,12 @@ class HistoryClient:
         rows = Rows()
         oldest_ms, newest_ms = 2**63 - 1, 0
         for number, message in enumerate(messages, 1):
-            self.counts["lines"] += 1
+            self.metrics.history_lines_total += 1
             try:
                 parsed = parse_line(message.encode("utf-8", "surrogatepass"))
                 read = read_message(parsed)
             except (Malformed, UnicodeEncodeError):
-                self.counts["lines_not_read"] += 1
+                self.metrics.history_lines_not_read_total += 1
                 continue
             sent_ms = _number(parsed.tags.get(b"tmi-sent-ts", b"")) or _number(parsed.tags.get(b"rm-received-ts", b""))
             if sent_ms:  # copies and cleared rooms too show that the service was listening then
@@ -160,7 +168,7 @@ class HistoryClient:
             # Without an id of its own a line that was written anew cannot be known as the one that came live.
             if isinstance(read, Event) and read.id is not None and from_ms <= read.at_ms < to_ms:
                 if read.channel != channel:
-                    self.counts["lines_of_another_channel"] += 1
+                    self.metrics.history_lines_foreign_total += 1
                     continue
                 rows.add(number, read, b"")
         chunk = assemble(Chunk(1, len(messages)), rows)

@@ -77,10 +77,6 @@ class LiveIntake:
         """See port.Intake."""
         self.channels.observing(login, room_id, connection, at_ms)
 
-    def heard(self, connection: int, at_ms: int) -> None:
-        """See port.Intake. Nothing is claimed by it: the bytes may be of a line whose rest never comes, and what whole
-        lines prove `received` takes in."""
-
     def lost(self, login: str, connection: int) -> None:
         """See port.Intake."""
         self.channels.lost(login, connection)
@@ -201,11 +197,11 @@ class LiveIntake:
     def _claimable(self, observed: Observed, now_ms: int) -> list[tuple[int, int]]:
         if not observed.hearing and observed.channel not in self.channels.ended:
             return []
-        ahead = self.clock.usable_ahead_ms
-        if ahead is None:
+        ahead, least = self.clock.usable_ahead_ms, self.clock.usable_least_ms
+        if ahead is None or least is None:
             self.counters.claims_refused_clock += 1
             return []
-        return observed.claimable(self.channels.connections, now_ms, ahead)
+        return observed.claimable(self.channels.connections, now_ms, ahead, least)
 
     def _send_claims(self, observed: Observed, claims: list[tuple[int, int]], now_ms: int) -> None:
         for start, end in claims:

@@ -1,7 +1,7 @@
-"""What the connections and channels of a collector count, and how Prometheus reads it.
+"""What a collector counts beside what passes through its intake, and how Prometheus reads it.
 
-In: increments from connection, pool and reconciler. Out: a dataclass whose fields bear their meaning, exported on
-scrape under `twzrd_collect_`.
+In: increments from connection, pool and reconciler, from history and from what is kept over restarts. Out: a dataclass
+whose fields bear their meaning, exported on scrape under `twzrd_collect_`.
 """
 
 from collections import Counter
@@ -33,6 +33,7 @@ class CollectMetrics:
     control_lines_total: int = _counter("Lines that were not chat and were acted on")
     control_lines_malformed_total: int = _counter("Lines that were not chat and not of IRC's form; passed over")
     lines_over_limit_total: int = _counter("Lines longer than 64 KiB; cut, and the rest skipped up to their end")
+    bytes_skipped_total: int = _counter("Bytes left out of lines over the limit")
     connects_total: int = _counter("Connections that were tried")
     connected_total: int = _counter("Connections that were welcomed by the server")
     connect_failures_total: Counter[str] = _by("reason", "Connections that did not come about")
@@ -59,6 +60,21 @@ class CollectMetrics:
     members_parted_total: int = _counter("PARTs of others, only with the membership capability; counted, no more")
     members_listed_total: int = _counter("Names of others in lists (353), only with the membership capability")
     wanted_refused_total: int = _counter("Wanted names that are no login, or over the bound of channels")
+    said_unreadable_total: int = _counter("Starts that found said.json unreadable; the hole since then is not declared")
+    said_save_errors_total: int = _counter("Times that said.json could not be written; it is tried again")
+    gaps_total: int = _counter("Holes that history was asked for")
+    gaps_too_many_total: int = _counter("Holes over the bound of those in work; declared absent at once")
+    gap_tries_total: int = _counter("Times that history of a hole was asked for")
+    gap_tries_failed_total: int = _counter("Of those, without an answer that can be used")
+    gap_recovered_events_total: int = _counter("Events that history gave for holes, doubles included")
+    gap_recovered_ms_total: int = _counter("Time of holes that history vouched for, over all channels")
+    gap_absent_ms_total: int = _counter("Time of holes that history was asked for and did not have")
+    history_requests_total: int = _counter("Requests to the history service")
+    history_waits_total: int = _counter("Requests that waited, since too many were made in a minute")
+    history_failures_total: Counter[str] = _by("reason", "Requests to the history service that gave nothing")
+    history_lines_total: int = _counter("Lines that the history service gave")
+    history_lines_not_read_total: int = _counter("Of those, lines that do not read")
+    history_lines_foreign_total: int = _counter("Of those, lines of another channel")
 
 
 @dataclass(frozen=True, slots=True)

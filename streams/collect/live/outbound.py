@@ -14,23 +14,18 @@ left there goes first. Where neither memory nor disk has room `put` says so, and
 
 import asyncio
 import contextlib
-import zlib
-from collections import deque
 from collections.abc import Callable
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from schemas.envelope import decode
 from schemas.errors import SchemaError
 from streams.collect.live.counters import OutboundCounters
+from streams.collect.live.lanes import EVENTS, LANES, LETTERS, MAX_QUEUED_BYTES, STREAMS, Lane, Record, lane_number
 from streams.collect.live.rechecking import Recheck
 from streams.collect.live.spool import Spool, Spooled
 from streams.collect.live.suppression import NobodySuppressed, Suppression
-from streams.log.port import CHAT_EVENTS, DEAD, Append, Log, LogError
+from streams.log.port import Append, Log, LogError
 
-LANES: Final = 4
-MAX_QUEUED_BYTES: Final = 32 << 20
-BATCH_RECORDS: Final = 500
-BATCH_BYTES: Final = 1 << 20
 REPLAY_RECORDS: Final = 1_000
 REPLAY_BYTES: Final = 4 << 20
 ANSWER_S: Final = 10.0
@@ -40,30 +35,9 @@ MAX_RETRY_S: Final = 5.0
 SYNC_S: Final = 1.0
 DRAIN_S: Final = 0.1
 """While the log is away, how often the lanes are emptied onto the disk."""
-_STREAMS: Final = (CHAT_EVENTS, DEAD)
-_EVENTS: Final = 0
 
 Durable = Callable[[str, int], None]
 """Told the channel and to_ms of an interval that is on the log for certain."""
-
-
-class _Record(NamedTuple):
-    key: bytes
-    value: bytes
-    said_to_ms: int | None
-    list_version: int
-    """Which opt-outs its events were held against."""
-
-
-class _Lane:
-    """Records of one stream whose order matters among each other."""
-
-    def __init__(self, stream: int) -> None:
-        self.stream = stream
-        self.records: deque[_Record] = deque()
-        self.in_flight = 0
-        """Records at the head that a call of append has taken; they stay until it is answered."""
-        self.filled = asyncio.Event()
 
 
 class LogOutbound:
@@ -89,7 +63,7 @@ class LogOutbound:
         self._max_queued_bytes = max_queued_bytes
         self._answer_s = answer_s
         self._retry_s = self._wait_s = retry_s
-        self._lanes = [_Lane(0) for _ in range(LANES)] + [_Lane(1)]
+        self._lanes = [Lane(EVENTS) for _ in range(LANES)] + [Lane(LETTERS)]
         self._away = asyncio.Event()
         """Set: everything goes through the spool."""
         self._well = asyncio.Event()
@@ -106,14 +80,14 @@ class LogOutbound:
     def put(self, channel: str, value: bytes, events: int, *, said_to_ms: int | None = None) -> bool:
         """See port.Outbound."""
         key = channel.encode()
-        return self._put(self._lanes[zlib.crc32(key) % LANES], _Record(key, value, said_to_ms, self._recheck.version))
+        return self._put(self._lanes[lane_number(key)], Record(key, value, said_to_ms, self._recheck.version))
 
     def put_dead(self, letter: bytes) -> bool:
         """See port.Outbound."""
-        return self._put(self._lanes[LANES], _Record(b"", letter, None, 0))
+        return self._put(self._lanes[LANES], Record(b"", letter, None, 0))
 
-    def _put(self, lane: _Lane, record: _Record) -> bool:
-        size = len(record.key) + len(record.value)
+    def _put(self, lane: Lane, record: Record) -> bool:
+        size = record.size_bytes
         counters = self.counters
         if counters.queued_bytes + size > self._max_queued_bytes // 2 and self._spool is not None:
             self._leave_log()  # the log is slow
@@ -160,19 +134,19 @@ class LogOutbound:
             await asyncio.wait_for(self._idle.wait(), wait_s)
         self._closing.set()
 
-    async def _send_lane(self, lane: _Lane) -> None:
+    async def _send_lane(self, lane: Lane) -> None:
         while True:
             await self._well.wait()
             if not lane.records:
                 lane.filled.clear()
                 await lane.filled.wait()
                 continue
-            batch = _head(lane.records)
+            batch = lane.head()
             lane.in_flight = len(batch)
             version = self._recheck.version
             values = (one.value if one.list_version == version else self._tame(lane.stream, one.value) for one in batch)
             fit = [Append(None, one.key, value) for one, value in zip(batch, values, strict=True)]
-            sent = await self._append(_STREAMS[lane.stream], fit)
+            sent = await self._append(STREAMS[lane.stream], fit)
             lane.in_flight = 0
             if not sent:
                 self._leave_log()
@@ -216,9 +190,9 @@ class LogOutbound:
         if not self.counters.queued_records and not self._away.is_set():
             self._idle.set()
 
-    def _forget(self, record: _Record) -> None:
+    def _forget(self, record: Record) -> None:
         self.counters.queued_records -= 1
-        self.counters.queued_bytes -= len(record.key) + len(record.value)
+        self.counters.queued_bytes -= record.size_bytes
 
     # ---- the spool -------------------------------------------------------------------------------------------------
 
@@ -258,7 +232,7 @@ class LogOutbound:
 
     def _tame(self, stream: int, value: bytes) -> bytes:
         """The record as it may go to the log now."""
-        return self._recheck.without_suppressed(value) if stream == _EVENTS else value
+        return self._recheck.without_suppressed(value) if stream == EVENTS else value
 
     async def _replay(self) -> bool:
         """Send the spool until it is empty; False where the log is still away."""
@@ -268,7 +242,7 @@ class LogOutbound:
             records, position = spool.read(REPLAY_RECORDS, REPLAY_BYTES)
             if not records:
                 return True
-            for stream, name in enumerate(_STREAMS):
+            for stream, name in enumerate(STREAMS):
                 of_stream = (one for one in records if one.stream == stream)
                 one_stream = [Append(None, one.key, self._tame(stream, one.value)) for one in of_stream]
                 if one_stream and not await self._append(name, one_stream):
@@ -277,7 +251,7 @@ class LogOutbound:
             spool.acknowledge(position)
             self.counters.replayed_records += len(records)
             for record in records:
-                if record.stream == _EVENTS:
+                if record.stream == EVENTS:
                     self._tell_durable(record)
             if self.counters.queued_bytes > self._max_queued_bytes // 4:  # else this would never end
                 self._drain()
@@ -299,15 +273,3 @@ class LogOutbound:
             return  # the fold makes it a dead letter
         if observed is not None:
             self._durable(record.key.decode(), observed[1])
-
-
-def _head(records: deque[_Record]) -> list[_Record]:
-    """The next records to send in one call."""
-    batch: list[_Record] = []
-    size = 0
-    for record in records:
-        size += len(record.key) + len(record.value)
-        if batch and (len(batch) >= BATCH_RECORDS or size > BATCH_BYTES):
-            break
-        batch.append(record)
-    return batch

@@ -25,12 +25,9 @@ class Intake(Protocol):
         """Whole lines in the order of their arrival. Gives back those that are not chat (PING, RECONNECT, NOTICE,
         ROOMSTATE, JOIN, PART, CAP, numerics ...), without line ends, for the connection to act on."""
 
-    def heard(self, connection: int, at_ms: int) -> None:
-        """Some byte arrived: the connection lives, so its channels were observed up to about then."""
-
     def lost(self, login: str, connection: int) -> None:
-        """The channel is no longer heard there (parted, refused, or the connection ended): its claim ends with the
-        last byte heard."""
+        """The channel is no longer heard there (parted, refused, or the connection ended): its claim ends with what
+        whole lines proved. Bytes of an unfinished line prove nothing."""
 
 
 class Outbound(Protocol):

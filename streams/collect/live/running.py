@@ -15,6 +15,7 @@ from typing import Final
 from streams.collect.live.clock import steady_clock_ms
 from streams.collect.live.counters import OutboundCounters
 from streams.collect.live.intake import FLUSH_MS, LiveIntake
+from streams.collect.live.metrics import CollectMetrics
 from streams.collect.live.outbound import LogOutbound
 from streams.collect.live.port import Suppressed, Texts
 from streams.collect.live.rechecking import Recheck, nothing_to_learn
@@ -36,6 +37,7 @@ class Collecting:
     outbound: OutboundCounters
     said: SaidFile
     sender: LogOutbound
+    metrics: CollectMetrics
 
     async def finish(self) -> None:
         """The last flush; the log gets CLOSE_S to take the rest, which goes to the spool otherwise. May be said twice;
@@ -62,7 +64,8 @@ async def collecting(
     spool = Spool(folder / "spool", counters, max_bytes=spool_bytes)
     await asyncio.to_thread(spool.open)
     try:
-        said = SaidFile(folder / "said.json")
+        metrics = CollectMetrics()
+        said = SaidFile(folder / "said.json", metrics)
         suppression = Suppression(suppressed or NobodySuppressed())
         recheck = Recheck(suppression, counters, caught_up)
         outbound = LogOutbound(log, spool, counters, durable=said.durable, recheck=recheck)
@@ -71,7 +74,7 @@ async def collecting(
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(outbound.run())
             timers = [tasks.create_task(_flushing(intake, clock_ms)), tasks.create_task(_saving(said))]
-            back = Collecting(intake, clock_ms, counters, said, outbound)
+            back = Collecting(intake, clock_ms, counters, said, outbound, metrics)
             try:
                 yield back
             finally:
@@ -92,4 +95,4 @@ async def _flushing(intake: LiveIntake, clock_ms: Callable[[], int]) -> None:
 async def _saving(said: SaidFile) -> None:
     while True:
         await asyncio.sleep(SAVE_MS / 1000)
-        said.save()
+        await said.save_beside()

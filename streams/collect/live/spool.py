@@ -5,7 +5,9 @@ A folder of segment files, `<16 digits>.spool`, each a sequence of
     u32 length of body | u32 crc32 of body | body = u8 stream | u16 length of key | key | value        (little-endian)
 
 and `acked`: u64 segment | u64 byte, up to where records are on the log. Writes go straight to the kernel, so kill -9
-loses nothing that `append` took; `sync` (called once a second, and at a segment's end) makes them outlive a power cut.
+loses nothing that `append` took; `sync` (called once a second, in a thread) makes them outlive a power cut. A segment
+is on the disk before the next is begun, so that a power cut takes the end and nothing before it: a segment that is full
+goes on until a sync has caught up with it, or to twice its size, where `append` syncs itself.
 `acked` is not synced: after a power cut some records are sent again, which the fold takes once.
 """
 
@@ -22,6 +24,7 @@ from streams.collect.live.counters import OutboundCounters
 
 MAX_BYTES: Final = 1 << 30
 SEGMENT_BYTES: Final = 16 << 20
+"""Of a full segment; what the outbound writes to the disk at once, as all that memory holds, fits in twice as much."""
 MAX_BODY_BYTES: Final = 16 << 20
 """Twice what the log takes; a length beyond it is damage."""
 _HEAD: Final = struct.Struct("<II")
@@ -68,7 +71,8 @@ class Spool:
         self._read = Position(0, 0)
         self._acked = Position(0, 0)
         self._writing: int | None = None
-        self._unsynced = False
+        self._synced = Position(0, 0)
+        """Up to where what was written outlives a power cut."""
         self._lock: int | None = None
         self._acked_file: int | None = None
 
@@ -103,8 +107,8 @@ class Spool:
 
     @property
     def unsynced(self) -> bool:
-        """Whether something was appended since the last sync."""
-        return self._unsynced
+        """Whether something was appended since the last sync began."""
+        return self._writing is not None and (self._writing, self._sizes[self._writing]) > self._synced
 
     def append(self, records: Sequence[Spooled]) -> int:
         """Write records in order; returns how many were taken before the bound, or the disk, was reached."""
@@ -166,9 +170,9 @@ class Spool:
     def sync(self) -> None:
         """Make what was appended outlive a power cut. May take long; may run in a thread beside the other calls."""
         segment = self._writing
-        if not self._unsynced or segment is None:
+        size = self._sizes.get(segment) if segment is not None else None
+        if segment is None or size is None or (segment, size) <= self._synced:
             return
-        self._unsynced = False
         for path in (self._path(segment), self._folder):
             try:
                 handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -178,6 +182,7 @@ class Spool:
                 os.fsync(handle)
             finally:
                 os.close(handle)
+        self._synced = max(self._synced, Position(segment, size))  # not what was appended meanwhile
 
     # ---- segments --------------------------------------------------------------------------------------------------
 
@@ -216,8 +221,8 @@ class Spool:
     def _write(self, data: bytes) -> bool:
         """All of data into the current segment, or nothing."""
         segment = self._writing
-        if segment is None or self._sizes[segment] >= self._segment_bytes:
-            self.sync()
+        if segment is None or self._ends(self._sizes[segment]):
+            self.sync()  # mostly done already
             self._end_segment()
             segment = max(self._sizes, default=self._acked.segment) + 1
             self._sizes[segment] = 0
@@ -238,12 +243,14 @@ class Spool:
             return False
         self._sizes[segment] = size + len(data)
         self._counters.spool_bytes += len(data)
-        self._unsynced = True
         return True
+
+    def _ends(self, size: int) -> bool:
+        """Whether the segment being written, of that size, is to be followed by another."""
+        return size >= 2 * self._segment_bytes or (size >= self._segment_bytes and not self.unsynced)
 
     def _end_segment(self) -> None:
         self._writing = None
-        self._unsynced = False
 
 
 def _pack(record: Spooled) -> bytes:

@@ -12,7 +12,7 @@ from infra import counters
 from projections.day_files import DayFileCounters
 from projections.raw_events import RawCounters
 from streams.collect.live.closer import CloserCounters
-from streams.collect.live.control import ControlCounters
+from streams.collect.live.control_sets import ControlCounters
 from streams.collect.live.counters import IntakeCounters, OutboundCounters
 from streams.collect.live.discovery import DiscoveryCounters
 from streams.collect.live.helix import HelixCounters

@@ -1,7 +1,8 @@
 """Two collector processes on the same channels of one local Twitch, onto one Postgres log, with faults that differ.
 
 What both heard is on the log twice and counts once; what one missed the other has; there is one set of seals, the same
-as if every event had come once.
+as if every event had come once. A channel of which nobody says anything, as some seeds have it, has its seal, too: it
+was observed.
 """
 
 import asyncio
@@ -12,12 +13,14 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
 from infra.postgres import EmbeddedPostgres
 from schemas.columns import LAST_FOLDED_KIND
-from schemas.envelope import Envelope, decode, encode
+from schemas.envelope import CoverageKind, Envelope, decode, encode
+from schemas.policy import DEFAULT_POLICY
 from schemas.sealed import SealedEpoch
 from streams.collect.cutting import Cutter
 from streams.collect.simulation import Simulation
@@ -35,6 +38,8 @@ CHANNELS, RATE_PER_S = 12, 400.0
 EDGE_MS = 5_000
 """What every claim keeps off the beginning and the end, and a bit."""
 ENDED_SEQ = 10**6
+PATIENT = msgspec.structs.replace(DEFAULT_POLICY, grace_s=3_600)
+"""Only the ends close an hour, so that it makes no difference in which minutes of one the test runs, and how slowly."""
 NAMES = ("first", "second")
 
 
@@ -89,8 +94,10 @@ async def test_two_collectors_make_one_set_of_seals_and_cover_more_than_either_a
 
     seals: dict[tuple[str, int], SealedEpoch] = {}
     for of_partition in partitions:
-        seals.update(sealed_of([*(record.value for record in of_partition), *ends(of_partition)]))
-    once = sealed_of(each_once(partitions))
+        said = envelopes(of_partition)
+        seals.update(sealed_of([*(record.value for record in of_partition), *ends(said)], PATIENT))
+    once = sealed_of(each_once([one for of_partition in partitions for one in envelopes(of_partition)]), PATIENT)
+    assert {channel for channel, _ in seals} == set(logins), "of every channel, whether anything was said there or not"
     assert {key: facts(one) for key, one in seals.items()} == {key: facts(one) for key, one in once.items()}
     folded = {one for channel in kept.values() for one in channel.folded}
     doubles = sum(len(one.folded) for one in kept.values()) - len(folded)
@@ -195,16 +202,17 @@ def told_by(twitch: TwitchSim, logins: list[str]) -> dict[str, Told]:
 # ---- seals -----------------------------------------------------------------------------------------------------------
 
 
-def ends(of_partition: list[LogRecord]) -> list[bytes]:
+def ends(said: list[Envelope]) -> list[bytes]:
     """Records that close what is open, so that it need not be waited for."""
-    last = {one.channel: one.login for one in envelopes(of_partition)}
+    last = {one.channel: one.login for one in said}
     return [encode("end", channel, login, "test", ENDED_SEQ) for channel, login in last.items()]
 
 
-def each_once(partitions: list[list[LogRecord]]) -> list[bytes]:
-    """The same events as one producer would have written them that heard each once."""
+def each_once(said: list[Envelope]) -> list[bytes]:
+    """The same as one producer would have written it that heard each event once, and observed what anybody did."""
     cutter, seen, values = Cutter("once"), set[tuple[str, bytes]](), []
-    for one in (one for of_partition in partitions for one in envelopes(of_partition)):
+    observed: dict[tuple[str, CoverageKind], Intervals] = defaultdict(list)
+    for one in said:
         events = one.columns()
         new = []
         for row, raw in enumerate(events.ids):
@@ -213,11 +221,16 @@ def each_once(partitions: list[list[LogRecord]]) -> list[bytes]:
                 new.append(row)
         if new:
             values += [ready.value for ready in cutter.add(one.channel, one.login, events.take(np.array(new, np.intp)))]
+        if one.observed is not None:
+            observed[one.channel, one.observed[2]].append(one.observed[:2])
     values += [ready.value for ready in cutter.rest()]
-    return [*values, *(ready.value for ready in cutter.ends())]
+    logins = {one.channel: one.login for one in said}
+    for (channel, kind), intervals in observed.items():
+        for seq, (start, end) in enumerate(verdict.union(intervals)):
+            values.append(encode("tick", channel, logins[channel], f"once {kind}", seq, (start, end, kind)))
+    return [*values, *ends(said)]
 
 
 def facts(one: SealedEpoch) -> tuple[object, ...]:
-    """All that a seal says but what was observed."""
-    said = one.header
-    return said.root, said.leaf_count, said.total_messages, said.total_weight_centi, said.input_digest, one.stats.events
+    """All that a seal says, by its header and its coverage, and how many events it counts."""
+    return one.header.encode(), tuple(one.coverage), one.stats.events

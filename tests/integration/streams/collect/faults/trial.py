@@ -3,6 +3,8 @@
 The acts come in an order and at times that the seed says. Each notes whom it may cost what: a connection that ends
 costs its channels GRACE_S and what the pacing needs for their JOINs; the collector's death costs all channels that, and
 the time until it is started again; what ends no connection, a RECONNECT and a log that is away or hangs cost nothing.
+However the acts meet, the run lasts longer than all that they may cost any one channel, so that a channel which is
+never claimed is found out.
 """
 
 import asyncio
@@ -80,7 +82,8 @@ class Trial:
         self._struck: Counter[str] = Counter()
 
     async def run(self) -> None:
-        """From the first JOIN until all lines are said and the collector has been stopped in order."""
+        """From the first JOIN until all lines are said and it has lasted longer than `allowed_ms` of any channel; then
+        the collector is stopped in order."""
         (self._folder / "channels").write_text("\n".join(self.logins))
         async with self.twitch:
             (self._folder / "ca.pem").write_bytes(self.twitch.ca_pem)
@@ -95,6 +98,8 @@ class Trial:
                     self.done[act] += 1
                 await asyncio.sleep(self.plan.settle_s)
                 await self._until(lambda: self.twitch.lines_said >= self.plan.lines, 3 * PATIENCE_S)
+                most_ms = max(self.allowed_ms.values())
+                await self._until(lambda: _now_ms() - began_ms > most_ms, 3 * PATIENCE_S)
                 self.span = began_ms, _now_ms()
                 await self._stop()
             finally:

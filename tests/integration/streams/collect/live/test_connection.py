@@ -201,9 +201,9 @@ async def test_a_half_open_connection_ends_and_is_not_heard_beyond_its_last_byte
     session.mute = True
     pings = sum(line.startswith(b"PING") for line in session.received)
     await session.until_received(b"PING", pings + 2)  # what was answered before has arrived by now
-    heard_ms = one.intake.heard_ms[1]
+    received_ms = one.intake.received_ms[1]
     assert await one.end() == "silent"
-    assert one.intake.heard_ms[1] == heard_ms
+    assert one.intake.received_ms[1] == received_ms
 
 
 async def test_lines_that_go_on_without_pongs_end_nothing_but_are_told(twitch: ScriptedTwitch, opened: Opener) -> None:
@@ -246,12 +246,14 @@ async def test_lines_split_at_any_byte_come_through_whole(twitch: ScriptedTwitch
 async def test_a_line_without_end_is_cut_and_the_next_is_read(twitch: ScriptedTwitch, opened: Opener) -> None:
     one = await opened()
     session = await twitch.session(0)
-    session.raw(b":v!v@v PRIVMSG #a :" + b"x" * (40 * LINE_LIMIT) + b"\r\n")
+    endless = b":v!v@v PRIVMSG #a :" + b"x" * (40 * LINE_LIMIT) + b"\r\n"
+    session.raw(endless)
     session.chat("a", "after")
     await one.intake.until(lambda intake: len(intake.of("chat")) == 2)
     cut, whole = one.intake.of("chat")
     assert len(cut.login) <= LINE_LIMIT and whole.login == "after"
     assert one.metrics.lines_over_limit_total == 1
+    assert one.metrics.bytes_skipped_total == len(endless) - len(b"\n") - (LINE_LIMIT + 2)
     assert one.it.alive
 
 

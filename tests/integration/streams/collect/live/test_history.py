@@ -94,7 +94,7 @@ async def test_the_events_of_the_gap_are_those_that_came_live(service: Service) 
     live = Envelopes(simulation, T0).events(step)[0]
     async with client_of(service) as client:
         found = await client.fetch(CHANNEL, LOGIN, T0, T0 + 10_000)
-    assert client.counts["lines_not_read"] == 0
+    assert client.metrics.history_lines_not_read_total == 0
     with_id = live.take(live.kind < 6)  # bans and deletions have no id by which they could be known again
     assert facts(found.events) == facts(with_id)
 
@@ -161,27 +161,28 @@ async def test_lines_of_another_room_and_lines_that_cannot_be_read_are_counted_a
     async with client_of(service) as client:
         found = await client.fetch(CHANNEL, LOGIN, T0, T0 + 60_000)
     assert len(found.events) == 10
-    assert client.counts["lines_of_another_channel"] == 1
-    assert client.counts["lines_not_read"] == 3
+    assert client.metrics.history_lines_foreign_total == 1
+    assert client.metrics.history_lines_not_read_total == 3
 
 
 @pytest.mark.parametrize(
-    ("answer", "why"),
+    ("answer", "why", "counted"),
     [
-        ((500, b"secret chat"), "answered 500"),
-        ((200, b"secret chat"), "not the JSON"),
-        ((200, b'{"messages": 7}'), "not the JSON"),
-        ((200, b" " * (MAX_BODY_BYTES + 1)), "over"),
+        ((500, b"secret chat"), "answered 500", "status 5xx"),
+        ((200, b"secret chat"), "not the JSON", "not understood"),
+        ((200, b'{"messages": 7}'), "not the JSON", "not understood"),
+        ((200, b" " * (MAX_BODY_BYTES + 1)), "over", "too long"),
     ],
 )
-async def test_a_bad_answer_is_an_error_that_quotes_nothing(
-    service: Service, answer: tuple[int, bytes], why: str
+async def test_a_bad_answer_is_an_error_that_quotes_nothing_and_is_counted(
+    service: Service, answer: tuple[int, bytes], why: str, counted: str
 ) -> None:
     service.fail = [web.Response(status=answer[0], body=answer[1])]
     async with client_of(service) as client:
         with pytest.raises(HistoryError, match=why) as raised:
             await client.fetch(CHANNEL, LOGIN, T0, T0 + 1000)
     assert "secret" not in str(raised.value)
+    assert client.metrics.history_failures_total == {counted: 1}
 
 
 async def test_a_service_that_does_not_answer_is_given_up_in_time(service: Service) -> None:
@@ -297,7 +298,7 @@ async def test_errors_are_tried_again(service: Service) -> None:
     async with filling(service, 10) as (filler, told):
         filler.fill(GAP)
         await ended(filler)
-        assert filler.counts["tries_failed"] == 2
+        assert filler.metrics.gap_tries_failed_total == 2
     assert told.recovered_ == [(30_000, 60_000, 30)]
 
 
@@ -306,7 +307,7 @@ async def test_after_its_patience_the_rest_of_the_gap_is_declared_absent(service
     async with filling(service, 0.3) as (filler, told):
         filler.fill(GAP)
         await ended(filler)
-        assert filler.counts["tries"] > 1
+        assert filler.metrics.gap_tries_total > 1
     assert [(start, end) for start, end, _ in told.recovered_] == [(30_000, 48_000)]
     assert told.absent_ == [(48_000, 60_000)]
 
@@ -332,7 +333,7 @@ async def test_too_many_gaps_are_declared_absent_at_once(monkeypatch: pytest.Mon
     for number in range(3):
         filler.fill(GAP._replace(from_ms=T0 + number, to_ms=T0 + 100_000 + number))
     assert told.absent_ == [(2, 100_002)]
-    assert filler.counts["gaps_too_many"] == 1
+    assert filler.metrics.gaps_too_many_total == 1
     await filler.close()
     assert filler.in_work == 0
     assert len(told.absent_) == 1, "what is in work is left to the Intake"

@@ -94,7 +94,7 @@ async def an_hour(recent: Recent | None, *, half_open: bool, filled_at_ms: int =
                 async with asyncio.timeout(PATIENCE_S):
                     while filler.in_work:  # noqa: ASYNC110 - it does not tell
                         await asyncio.sleep(0)
-                assert filler.counts["recovered_events"] and not filler.counts["tries_failed"]
+                assert filler.metrics.gap_recovered_events_total and not filler.metrics.gap_tries_failed_total
                 await filler.close()
     return sealed_of(sink.values)["twitch:id:22", T0_MS // 1000]
 

@@ -124,7 +124,6 @@ class World:
                 data = bytes(stream.unread[:size])
                 del stream.unread[:size]
                 stream.silent_since = now
-                self.intake.heard(stream.number, at_ms)
                 for line in self.intake.received(stream.number, stream.buffer.feed(data), at_ms):
                     if b" JOIN #" in line:
                         login = line.rpartition(b"#")[2].decode()

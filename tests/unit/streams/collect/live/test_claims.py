@@ -6,6 +6,7 @@ import pytest
 
 from schemas.envelope import MAX_EVENTS, decode
 from streams.collect.live.claims import JOIN_MARGIN_MS
+from streams.collect.live.framing import LineBuffer
 from streams.collect.live.intake import HOLE_WAIT_MS, TICK_MS, LiveIntake
 from tests.live import T0_MS, Sink, chat, intake_into
 
@@ -83,8 +84,10 @@ def test_a_half_open_connection_claims_no_time_beyond_its_last_byte() -> None:
     sink = Sink()
     intake = start(sink)
     say(intake, 5_000)
+    buffer = LineBuffer()
     for ms in range(6_000, 120_000, 250):
-        intake.heard(1, T0_MS + ms)  # at most bytes of a line that never ends
+        if lines := buffer.feed(b"@badge"):  # at most bytes of a line that never ends
+            intake.received(1, lines, T0_MS + ms)
         intake.flush(T0_MS + ms)
     intake.lost("chan", 1)
     intake.flush(T0_MS + 120_000)
@@ -306,3 +309,30 @@ def test_connections_that_hear_nothing_any_more_are_forgotten() -> None:
     intake.lost("chan", 49)
     intake.lost("other", 49)
     assert not intake.channels.connections
+
+
+def test_lines_that_lag_after_a_start_move_no_claim_before_its_confirmation() -> None:
+    """The first lines are read 2 s late, as by a process that was held up; a channel confirmed after that is claimed
+    from then on, whatever the medians of the clocks still say."""
+    sink = Sink()
+    intake = start(sink)
+    for ms in range(0, 1_000, 100):
+        intake.received(1, chat(T0_MS + ms), T0_MS + 2_000)
+    intake.flush(T0_MS + 2_000)
+    assert intake.clock.ahead_ms is not None and intake.clock.ahead_ms > 1_500
+    intake.observing("other", "33", 2, T0_MS + 3_000)
+    intake.flush(T0_MS + 3_000)
+    for ms in range(3_020, 6_020, 100):
+        intake.received(2, chat(T0_MS + ms, room=33, channel="other"), T0_MS + ms + 20)
+        intake.flush(T0_MS + ms + 20)
+    claimed = sink.said(channel="twitch:id:33")
+    assert claimed == [(3_000 - 20 + JOIN_MARGIN_MS, 5_920 - 1_000)]
+
+
+def test_a_stamp_beyond_10_s_of_the_future_delays_no_claim() -> None:
+    sink = Sink()
+    intake = start(sink)
+    intake.received(1, chat(T0_MS + 3_600_000), T0_MS + 10)
+    for ms in (100, 200, 5_000):
+        say(intake, ms)
+    assert sink.said() == [(0, 4_000)]

@@ -9,8 +9,10 @@ import pytest
 
 from schemas import control
 from streams.collect.live import control as view_module
+from streams.collect.live import control_sets as sets_module
 from streams.collect.live import reports as reports_module
-from streams.collect.live.control import ControlError, ControlSets, ControlView, read_sets, say
+from streams.collect.live.control import ControlView, read_sets, say
+from streams.collect.live.control_sets import ControlError, ControlSets
 from streams.collect.live.reports import MAX_CHANNELS, SEND_AT_MOST, StateReports
 from streams.log.port import CONTROL, Append
 from tests.memory_log import MemoryLog
@@ -72,8 +74,8 @@ async def test_a_lost_log_is_tried_again_and_the_known_sets_hold_meanwhile(monke
 
 
 def test_bounds_are_kept_and_an_optout_is_never_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(view_module, "MAX_CHANNELS", 2)
-    monkeypatch.setattr(view_module, "MAX_SUPPRESSED", 2)
+    monkeypatch.setattr(sets_module, "MAX_CHANNELS", 2)
+    monkeypatch.setattr(sets_module, "MAX_SUPPRESSED", 2)
     sets = ControlSets()
     for login in ("a", "b", "c", "a"):
         sets.feed(control.encode(wanted(login)))

@@ -1,7 +1,6 @@
 """The Intake's other rules: batches, opt-outs, dead letters, hostile input, bounds."""
 
 import tracemalloc
-from pathlib import Path
 
 import pytest
 
@@ -14,7 +13,6 @@ from streams.collect.live import suppression as suppression_module
 from streams.collect.live.dead_lines import MAX_LETTERS
 from streams.collect.live.framing import LineBuffer
 from streams.collect.live.intake import MAX_PENDING, LiveIntake
-from streams.collect.live.said import MAX_AGE_MS, SaidFile
 from tests.live import T0_MS, Sink, chat, intake_into
 
 
@@ -308,20 +306,3 @@ def test_identical_lines_without_an_id_are_one_event() -> None:
     assert len(sink.rows()) == 3
     assert len({row[2] for row in sink.rows()}) == 1
     assert all(row[3] != MESSAGE for row in sink.rows())
-
-
-def test_said_file_outlives_a_restart_is_never_ahead_and_forgets_the_old(tmp_path: Path) -> None:
-    path = tmp_path / "said.json"
-    said = SaidFile(path)
-    assert said.load() == {}
-    said.durable("twitch:id:1", T0_MS)
-    said.durable("twitch:id:1", T0_MS - 5)
-    said.durable("twitch:id:2", T0_MS - MAX_AGE_MS)
-    assert not path.exists()
-    said.save()
-    said.save()
-    assert SaidFile(path).load() == {"twitch:id:1": T0_MS}
-    path.write_bytes(path.read_bytes()[:-3])
-    damaged = SaidFile(path)
-    assert damaged.load() == {}
-    assert damaged.unreadable == 1

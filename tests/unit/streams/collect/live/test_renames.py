@@ -5,8 +5,8 @@ import random
 import pytest
 
 from schemas import control
-from streams.collect.live import control as view_module
-from streams.collect.live.control import ControlSets
+from streams.collect.live import control_sets as sets_module
+from streams.collect.live.control_sets import ControlSets
 
 T = 1_767_225_600_000
 
@@ -102,7 +102,7 @@ def test_a_login_that_was_left_is_not_known_by_the_room_that_left_it() -> None:
 
 
 def test_room_ids_and_renames_are_bounded_and_those_said_last_stay(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(view_module, "MAX_CHANNELS", 2)
+    monkeypatch.setattr(sets_module, "MAX_CHANNELS", 2)
     sets = fed(state("a", "1"), state("b", "2"), state("a", "1"), state("c", "3"))
     assert sets.room_ids == {"a": "1", "c": "3"} and sets.counters.forgotten_total == 1
     sets = fed(*(renamed(f"a{n}", f"b{n}", str(n)) for n in range(4)))

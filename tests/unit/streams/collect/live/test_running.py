@@ -33,3 +33,9 @@ async def test_a_second_collector_on_the_same_folder_is_refused(tmp_path: Path) 
         with pytest.raises(SpoolError, match="in use"):
             async with collecting(MemoryLog(1), tmp_path):
                 pass
+
+
+async def test_what_the_last_session_left_damaged_is_counted(tmp_path: Path) -> None:
+    (tmp_path / "said.json").write_bytes(b"{")
+    async with collecting(MemoryLog(1), tmp_path) as back:
+        assert back.metrics.said_unreadable_total == 1

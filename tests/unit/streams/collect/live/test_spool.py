@@ -92,6 +92,7 @@ def test_a_torn_end_is_cut_off_at_any_byte_and_counted(tmp_path: Path) -> None:
 def test_a_damaged_record_is_never_given_out_and_is_counted(tmp_path: Path) -> None:
     one = spool(tmp_path, segment_bytes=70)
     one.append([record(number) for number in range(3)])
+    one.sync()
     one.append([record(number) for number in range(3, 6)])
     first = sorted(tmp_path.glob("*.spool"))[0]
     data = bytearray(first.read_bytes())
@@ -154,3 +155,52 @@ def test_a_folder_that_cannot_be_used_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(SpoolError, match="file/spool cannot be used"):
         spool(tmp_path / "file" / "spool")
+
+
+def segments(folder: Path) -> list[int]:
+    """Their sizes, oldest first."""
+    return [path.stat().st_size for path in sorted(folder.glob("*.spool"))]
+
+
+def test_a_segment_is_on_the_disk_before_the_next_and_append_does_not_wait_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = spool(tmp_path, segment_bytes=100)
+    real, synced = os.fsync, list[list[int]]()
+
+    def fsync(handle: int) -> None:
+        if not synced:
+            one.append([record(9)])  # while the first sync is under way in its thread
+        synced.append(segments(tmp_path))
+        real(handle)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    one.append([record(number) for number in range(4)])
+    size = segments(tmp_path)[0]
+    assert size >= 100
+    assert not synced and one.unsynced
+    one.sync()
+    assert one.unsynced, "what was appended meanwhile is not vouched for"
+    one.append([record(8)])
+    assert segments(tmp_path) == [size // 4 * 6], "full, and not on the disk: it goes on"
+    one.sync()
+    before = len(synced)
+    one.append([record(7)])
+    assert len(synced) == before, "append found it on the disk"
+    assert segments(tmp_path) == [size // 4 * 6, size // 4]
+    assert drain(one) == [record(number) for number in (0, 1, 2, 3, 9, 8, 7)]
+
+
+def test_at_twice_its_size_a_segment_is_synced_by_append(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = spool(tmp_path, segment_bytes=100)
+    real, synced = os.fsync, list[list[int]]()
+
+    def fsync(handle: int) -> None:
+        synced.append(segments(tmp_path))
+        real(handle)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    for number in range(9):
+        one.append([record(number % 10)])
+    assert synced and set(map(tuple, synced)) == {(200,)}, "before the next one was begun"
+    assert segments(tmp_path)[0] == 200
