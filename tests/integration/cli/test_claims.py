@@ -51,10 +51,10 @@ def environment(world: ClaimsWorld) -> dict[str, str]:
 
 
 @contextmanager
-def running(tmp_path: Path, environment: dict[str, str], command: str) -> Iterator[subprocess.Popen[bytes]]:
-    """`twzrd sign` or `pay` beside the test; asked to stop at the end, unless the test has ended it."""
+def running(tmp_path: Path, environment: dict[str, str], command: str, *more: str) -> Iterator[subprocess.Popen[bytes]]:
+    """`twzrd sign`, `pay` or `up` beside the test; asked to stop at the end, unless the test has ended it."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("TWZRD_")}
-    arguments = [sys.executable, "-m", "infra.cli", "--home", str(tmp_path / "home"), command]
+    arguments = [sys.executable, "-m", "infra.cli", "--home", str(tmp_path / "home"), command, *more]
     said = tmp_path / f"{command}.log"
     with said.open("ab") as log:
         process = subprocess.Popen(arguments, env={**clean, **environment}, stdout=log, stderr=log)
@@ -142,6 +142,14 @@ async def test_the_payer_waits_for_a_signer_that_is_starting(
     with running(tmp_path, environment, "pay") as payer, running(tmp_path, environment, "sign"):
         await until_state(world, claim.claim_id, "confirmed")
         assert payer.poll() is None
+
+
+async def test_up_pays_claims_beside_the_rest(world: ClaimsWorld, environment: dict[str, str], tmp_path: Path) -> None:
+    claim = await world.viewer_with_claim(7)
+    with running(tmp_path, environment, "up", "--port", "0"):
+        await until_state(world, claim.claim_id, "confirmed")
+    assert world.paid(7) == claim.amount_base_units
+    assert "exit code" not in (tmp_path / "up.log").read_text()  # no part fell and was started again
 
 
 async def test_the_operator_switches(

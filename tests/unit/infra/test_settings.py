@@ -79,6 +79,8 @@ def test_every_setting_is_read_from_its_variable() -> None:
         "TWZRD_CLAIM_WALLET_DAY_BASE_UNITS": "6",
         "TWZRD_ACTIONS": "off",
         "TWZRD_ENABLE_DEBUG": "on",
+        "TWZRD_RPC_PER_S": "90",
+        "TWZRD_DEMO_WALLET": "on",
         "TWZRD_PRIORITY_FEE_MICRO_LAMPORTS": "1000",
         "TWZRD_DEMO_WALLET": "on",
         "TWZRD_RPC_PER_S": "100",
