@@ -82,8 +82,6 @@ def test_every_setting_is_read_from_its_variable() -> None:
         "TWZRD_RPC_PER_S": "90",
         "TWZRD_DEMO_WALLET": "on",
         "TWZRD_PRIORITY_FEE_MICRO_LAMPORTS": "1000",
-        "TWZRD_DEMO_WALLET": "on",
-        "TWZRD_RPC_PER_S": "100",
         "TWZRD_LOG_LEVEL": "debug",
         "TWZRD_LOG_FORMAT": "json",
     }
