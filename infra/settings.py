@@ -131,10 +131,10 @@ class Settings:
     claim_wallet_day_base_units: int = _setting(
         0, "most that one wallet may get in a day; 0: no limit", rules.base_units
     )
-    actions: Literal["on", "off"] = _setting(
-        "on",
+    actions: Literal["off", "on"] = _setting(
+        "off",
         "Solana Actions: whoever knows a wallet may begin its claim, which only the wallet can end",
-        rules.one_of("on", "off"),
+        rules.one_of("off", "on"),
     )
     enable_debug: Literal["off", "on"] = _setting(
         "off", "whether GET /api/debug/claim answers", rules.one_of("off", "on")

@@ -59,6 +59,11 @@ class Asker:
         ours = {} if self.signed_in is None else self.signed_in.changing
         return await self._ask("POST", path, {**ours, **headers}, json=body)
 
+    async def post_without_token(self, path: str, body: Any, **headers: str) -> Said:
+        """With the session's cookie only, as the original's clients do."""
+        ours = {} if self.signed_in is None else self.signed_in.reading
+        return await self._ask("POST", path, {**ours, **headers}, json=body)
+
     async def options(self, path: str) -> Said:
         return await self._ask("OPTIONS", path, {})
 
@@ -98,7 +103,7 @@ async def claims_site(
 ) -> AsyncIterator[ClaimsSite]:
     """settings: before the usual ones."""
     socket_path = folder / "run" / "payer.sock"
-    usual: dict[str, Any] = {"mint": str(world.mint), "cluster": CLUSTER, "payer_socket": socket_path}
+    usual: dict[str, Any] = {"mint": str(world.mint), "cluster": CLUSTER, "payer_socket": socket_path, "actions": "on"}
     given = Settings(**{**usual, **settings})
     listening = listen(config := ApiConfig(dsn=world.dsn, port=0, pepper=PEPPER, fast_hashing=False))
     base, dsn, counters = base_url(listening), role_dsn(world.dsn, "twzrd_web"), PartCounters()

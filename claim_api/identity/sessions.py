@@ -86,11 +86,16 @@ class Sessions:
             raise sign_in_required("the session is over")
         return found
 
+    async def viewer_of_our_page(self, request: Request) -> Viewer:
+        """The same for what changes state and takes no token: the caller must insist on JSON. Raises ApiError 401, and
+        403 `csrf` from a foreign page."""
+        check_origin(request, self.origin)
+        return await self.viewer(request)
+
     async def viewer_for_change(self, request: Request) -> Viewer:
         """The same for what changes state. Raises ApiError 401, and 403 `csrf` without the session's x-csrf-token or
         from a foreign page."""
-        check_origin(request, self.origin)
-        found = await self.viewer(request)
+        found = await self.viewer_of_our_page(request)
         token = (request.header(CSRF_HEADER) or b"").decode("latin-1")
         if not self._key.is_csrf_token(found.session_hash, token):
             self._counters.counts["sessions_refused", "csrf"] += 1

@@ -197,7 +197,7 @@ PATHS: Final[Json] = {
             "RPC_ERROR, MINT_FAILED 500.",
             [],
             answers(json_of("OriginalReceipt"), *_FORM, 409, 500, error="OriginalError"),
-            CHANGING,
+            SESSION,
             "OriginalClaimForm",
         )
     },

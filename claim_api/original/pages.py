@@ -1,7 +1,8 @@
 """GET /api/eligibility, POST /api/claim, GET /api/debug/claim: the original's questions, answered from our ledger.
 
-In: requests with a session; a POST with its x-csrf-token too. Out: the original's shapes. Amounts are strings of base
-units. A claim that is under way is joined, never made twice.
+In: requests with a session; the original's clients know no token, so a POST is held to its origin and to JSON, which no
+foreign page can send. Out: the original's shapes. Amounts are strings of base units. A claim that is under way is
+joined, never made twice.
 """
 
 import asyncio
@@ -100,7 +101,7 @@ class Original:
     @in_original_words
     async def claim(self, request: Request) -> Answer:
         """Reserves, waits for the chain, answers with the receipt."""
-        viewer = await self._sessions.viewer_for_change(request)
+        viewer = await self._sessions.viewer_of_our_page(request)
         self._limits.take("change", viewer.session_hash.hex())
         form = await request.json(ClaimForm)
         channel, start_s = _named({"channel": form.channel, "epoch": str(form.epoch)})

@@ -77,7 +77,7 @@ def test_every_setting_is_read_from_its_variable() -> None:
         "TWZRD_CLAIM_MIN_BASE_UNITS": "1000000000",
         "TWZRD_CLAIM_VIEWER_DAY_BASE_UNITS": "5",
         "TWZRD_CLAIM_WALLET_DAY_BASE_UNITS": "6",
-        "TWZRD_ACTIONS": "off",
+        "TWZRD_ACTIONS": "on",
         "TWZRD_ENABLE_DEBUG": "on",
         "TWZRD_RPC_PER_S": "90",
         "TWZRD_DEMO_WALLET": "on",

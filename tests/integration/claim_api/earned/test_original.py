@@ -49,7 +49,7 @@ async def paid(site: ClaimsSite) -> None:
 
 async def post_and_pay(site: ClaimsSite, asker: Asker, body: dict[str, Any]) -> Any:
     """The request waits while the payer works."""
-    asked = asyncio.create_task(asker.post("/api/claim", body))
+    asked = asyncio.create_task(asker.post_without_token("/api/claim", body))
     await paid(site)
     return await asked
 
@@ -173,3 +173,14 @@ async def test_debug_is_off_unless_wanted(claims: ClaimsWorld, tmp_path: Path) -
 
 async def test_health_answers(site: ClaimsSite) -> None:
     assert (await site.stranger.get("/health")).json["status"] in ("ready", "degraded")
+
+
+async def test_a_foreign_page_claims_nothing_for_a_viewer(site: ClaimsSite) -> None:
+    browser, body = await claim_of(site, 7)
+    for header in ({"origin": "https://evil.example"}, {"sec-fetch-site": "cross-site"}):
+        said = await browser.post_without_token("/api/claim", body, **header)
+        is_error(said, 403, "CSRF")
+    # What a page may send without asking is a form or plain text.
+    said = await browser.post_without_token("/api/claim", body, **{"content-type": "text/plain"})
+    is_error(said, 400, "MISSING_FIELDS")
+    assert await site.world.owner.fetchval("select count(*) from claims.claims") == 0
