@@ -284,11 +284,11 @@ _MAKERS: Final[dict[Callable[[random.Random, int], Act | list[Act]], float]] = {
     lambda chance, _: DatabaseCut(chance.randint(0, 60)): 2.0,
     lambda chance, _: ChainDies(chance.randint(0, 60)): 2.0,
     lambda chance, _: Well(): 2.0,
-    lambda chance, _: AllLie(chance.random() < 0.5): 1.0,
+    lambda chance, _: [_some(chance), Rounds(1, 1), AllLie(chance.random() < 0.5)]: 1.5,
     lambda chance, _: [Lost(), Rounds(3, 3), Well()]: 1.5,
     lambda chance, _: Replay(): 2.0,
     lambda chance, _: Cap(None): 0.5,
-    lambda chance, _: Clock(chance.choice((-DAY_S, 0, DAY_S))): 1.5,
+    lambda chance, _: [Clock(chance.choice((-DAY_S, 0, DAY_S))), _some(chance)]: 1.5,
     lambda chance, _: Retry(): 0.7,
     lambda chance, _: Slots(chance.choice((5, 40, LIFE_SLOTS + 30, 400))): 2.0,
 }

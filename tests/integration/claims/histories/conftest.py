@@ -14,12 +14,11 @@ import pytest
 from tests.conftest import database_dsn
 from tests.integration.claims.histories.acts import History
 from tests.integration.claims.histories.cluster import cluster_of
-from tests.integration.claims.histories.processes import Parts
 from tests.integration.claims.histories.setting import Setting, skew
 from tests.integration.claims.histories.stage import Stage
 from tests.seals import SaidLog
 
-Staged = Callable[..., AbstractAsyncContextManager[Stage]]
+Staged = Callable[[History], AbstractAsyncContextManager[Stage]]
 VIEWERS_APART = 100
 
 
@@ -54,13 +53,15 @@ def staged(theatre: Theatre, tmp_path: Path) -> Staged:
     """Sets the stage for a history."""
 
     @asynccontextmanager
-    async def make(history: History, parts: Parts | None = None) -> AsyncIterator[Stage]:
+    async def make(history: History) -> AsyncIterator[Stage]:
         owner = await asyncpg.connect(theatre.dsn)
+        base = next(theatre.bases)
+        folder = tmp_path / str(base)
         try:
-            async with cluster_of(tmp_path / "chain", history.nodes, history.number) as cluster:
-                setting = Setting(theatre.dsn, owner, tmp_path, cluster, theatre.log, next(theatre.bases))
+            async with cluster_of(folder / "chain", history.nodes, history.number) as cluster:
+                setting = Setting(theatre.dsn, owner, folder, cluster, theatre.log, base)
                 await setting.prepare()
-                stage = Stage(history, setting, parts or Parts())
+                stage = Stage(history, setting)
                 try:
                     yield stage
                 finally:

@@ -1,5 +1,5 @@
-"""What is to be seen at the end of a history: the ledger and the signer's books as rows, and the chain itself, read from
-its bank and not through a node.
+"""What is to be seen at the end of a history: the ledger and the signer's books as rows, and the chain itself, read
+from its bank and not through a node.
 """
 
 from collections import Counter
@@ -137,7 +137,5 @@ def _booked(setting: Setting, rows: Sequence[Any]) -> list[Signed]:
     for row in rows:
         message = bytes(row["message"])
         made = next((slot for blockhash, slot in slots.items() if blockhash in message), 0)
-        found.append(
-            Signed(row["claim_id"], row["attempt"], message, setting.signed.get(message), made + LIFE_SLOTS)
-        )
+        found.append(Signed(row["claim_id"], row["attempt"], message, setting.signed.get(message), made + LIFE_SLOTS))
     return found

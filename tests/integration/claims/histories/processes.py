@@ -4,7 +4,7 @@ own. Death is what SIGKILL leaves: sockets closed at once, nothing tidied up, ev
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -125,9 +125,9 @@ class Process:
 class SignerProcess(Process):
     """A signer, and the port that its payer holds."""
 
-    def __init__(self, setting: Setting, number: int, armed: Armed, parts: "Parts") -> None:
+    def __init__(self, setting: Setting, number: int, armed: Armed) -> None:
         super().__init__(setting, "twzrd_signer")
-        self._mark, self._armed, self._parts = setting.folder / f"signed{number}.mark", armed, parts
+        self._mark, self._armed = setting.folder / f"signed{number}.mark", armed
         self.signer: Any = None
 
     def compose(self, chain: RpcChain) -> None:
@@ -140,7 +140,7 @@ class SignerProcess(Process):
             price_micro_lamports=PRICE,
         )
         checks = Checks(str(setting.mint), MARKER_SECRET, setting.fee_payer.pubkey(), verify)
-        self.signer = self._parts.signer(
+        self.signer = Signer(
             self.pool,
             chain,
             WatchedKey(setting),
@@ -160,21 +160,25 @@ class SignerProcess(Process):
 class PayerProcess(Process):
     """A payer by its steps."""
 
-    def __init__(self, setting: Setting, signer: SignerProcess, armed: Armed, parts: "Parts") -> None:
+    def __init__(self, setting: Setting, signer: SignerProcess, armed: Armed) -> None:
         super().__init__(setting, "twzrd_payer")
-        self.asks, self._armed, self._parts = signer, armed, parts
+        self.asks, self._armed = signer, armed
         self.payer: Any = None
 
     def compose(self, chain: RpcChain) -> None:
         setting = self.setting
         config = PayerConfig(
-            mint=setting.mint, authority=setting.authority.pubkey(), source="mint", price_micro_lamports=PRICE, pace=PACE
+            mint=setting.mint,
+            authority=setting.authority.pubkey(),
+            source="mint",
+            price_micro_lamports=PRICE,
+            pace=PACE,
         )
 
         async def connect() -> Any:
             raise OSError("nobody listens here: the steps are called")
 
-        self.payer = self._parts.payer(
+        self.payer = Payer(
             self.pool,
             connect,
             self.asks,
@@ -208,11 +212,3 @@ class WatchedKey(FileKey):
     async def sign(self, message: bytes) -> Signature:
         self._setting.signed.setdefault(message, self._setting.cluster.chain.slot)
         return await super().sign(message)
-
-
-@dataclass(frozen=True)
-class Parts:
-    """What the processes are made of; the tests that break something put another part here."""
-
-    signer: Callable[..., Any] = Signer
-    payer: Callable[..., Any] = Payer

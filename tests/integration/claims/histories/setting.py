@@ -37,6 +37,11 @@ create function skewed.now() returns timestamptz language sql stable
 grant usage on schema skewed to public;
 grant select on skewed.clock to public;
 """
+DEFAULTS: Final = """
+select table_name as table, column_name as column,
+       regexp_replace(column_default, '(now|clock_timestamp)\\(\\)', 'skewed.\\1()') as made
+  from information_schema.columns
+ where table_schema = 'claims' and column_default ~ '(now|clock_timestamp)\\(\\)' and table_name <> 'switches'"""
 EMPTY: Final = """
 update skewed.clock set offset_s = 0;
 update claims.switches set frozen = false, frozen_because = null, daily_cap_base_units = null;
@@ -48,8 +53,9 @@ truncate claims.twitch_users, claims.sessions, claims.user_wallets, claims.claim
 
 @dataclass
 class Setting:
-    """base: Twitch id of viewer 0, another one in every history of a database; signed: every message that the authority's key signed, and the slot at that time; wallets: by viewer, the newest
-    last; revisions: of each hour, how often it was sealed."""
+    """base: Twitch id of viewer 0, another one in every history of a database; signed: every message that the
+    authority's key signed, and the slot at that time; wallets: by viewer, the newest last; hours: begin and newest
+    revision of each."""
 
     dsn: str
     owner: Any
@@ -147,7 +153,13 @@ async def skew(dsn: str) -> None:
     await connection.execute(SKEW)
     body = await connection.fetchval("select pg_get_viewdef('claims.wallets_in_force'::regclass)")
     assert "now()" in body
-    await connection.execute(f"create or replace view claims.wallets_in_force as {body.replace('now()', 'skewed.now()')}")
+    await connection.execute(
+        f"create or replace view claims.wallets_in_force as {body.replace('now()', 'skewed.now()')}"
+    )
+    for row in await connection.fetch(DEFAULTS):
+        await connection.execute(
+            f"alter table claims.{row['table']} alter column {row['column']} set default {row['made']}"
+        )
     name = await connection.fetchval("select current_database()")
     for role in ROLES:
         await connection.execute(f"alter role {role} in database {name} set search_path = skewed, pg_catalog, public")

@@ -22,7 +22,7 @@ from infra.localnet import Fault
 from infra.paying import role_dsn
 from tests.integration.claims.histories import acts
 from tests.integration.claims.histories.acts import Act, Ask, History, ViewerPays
-from tests.integration.claims.histories.processes import Armed, Parts, PayerProcess, SignerProcess
+from tests.integration.claims.histories.processes import Armed, PayerProcess, SignerProcess
 from tests.integration.claims.histories.setting import Setting
 from tests.integration.claims.histories.wallet import refreshed, signed_by
 from tests.seals import CHANNEL
@@ -34,11 +34,10 @@ SETTLE_SLOTS: Final = 900
 
 @dataclass
 class Stage:
-    """history: what is acted out; parts: what the processes are made of. Figures: what happened, by name."""
+    """history: what is acted out; figures: what happened, by name."""
 
     history: History
     setting: Setting
-    parts: Parts = field(default_factory=Parts)
     figures: Counter[str] = field(default_factory=Counter)
     armed: Armed = field(default_factory=Armed)
     frozen_at: dict[str, int] = field(default_factory=dict)
@@ -54,8 +53,8 @@ class Stage:
     def __post_init__(self) -> None:
         self._cutting = asyncio.Lock()
         numbers = range(self.history.payers)
-        self.signers = [SignerProcess(self.setting, number, self.armed, self.parts) for number in numbers]
-        self.payers = [PayerProcess(self.setting, self.signers[number], self.armed, self.parts) for number in numbers]
+        self.signers = [SignerProcess(self.setting, number, self.armed) for number in numbers]
+        self.payers = [PayerProcess(self.setting, self.signers[number], self.armed) for number in numbers]
         self.webs: list[Any] = [None, None]
 
     async def act_out(self) -> None:
@@ -324,8 +323,5 @@ class Stage:
             await self._round(4)
 
     async def _open(self) -> bool:
-        return bool(
-            await self.setting.owner.fetchval(
-                "select exists (select 1 from claims.claims where state = 'signed' or (state = 'reserved' and fee = 'server'))"
-            )
-        )
+        open_ = "select count(*) from claims.claims where state = 'signed' or (state = 'reserved' and fee = 'server')"
+        return bool(await self.setting.owner.fetchval(open_))

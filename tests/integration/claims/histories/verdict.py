@@ -40,7 +40,8 @@ def _confirmed(found: Evidence) -> Iterator[str]:
         if paid is None:
             yield f"claim {row['claim_id']} is confirmed by {row['signature']}, which paid nobody"
         elif dict(paid.gained) != {row["wallet"]: int(row["amount_base_units"])}:
-            yield f"claim {row['claim_id']} of {row['amount_base_units']} to {row['wallet']}: the chain says {paid.gained}"
+            due = f"{row['amount_base_units']} to {row['wallet']}"
+            yield f"claim {row['claim_id']} is {due}, the chain says {paid.gained}"
     doubled = Counter(row["signature"] for row in _in_state(found, "confirmed"))
     yield from (f"{one} confirms {times} claims" for one, times in doubled.items() if times > 1)
 
