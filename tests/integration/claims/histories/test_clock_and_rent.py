@@ -27,6 +27,7 @@ DROPPED = (Trouble(0, "drop", 3), Trouble(1, "drop", 3))
 KEPT: dict[str, tuple[Act, ...]] = {
     "a lease of a clock that went back a day": (Clock(DAY_S), ONE, Arm(Step.TAKEN), Rounds(1, 2), Clock(0)),
     "a sending of a clock that went back a day": (Clock(DAY_S), ONE, *DROPPED, Rounds(1, 2), Clock(0)),
+    "a clock that went back before the wallets": (ONE, Clock(-DAY_S), Rounds(2, 2), Clock(0)),
     "a clock that jumps a day on after a lie": (
         ONE, Rounds(1, 1), AllLie(twice=True), Rounds(2, 2), Clock(DAY_S + 60), Rounds(2, 1), Replay(), Rounds(2, 2),
     ),
