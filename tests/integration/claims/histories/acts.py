@@ -19,6 +19,9 @@ DAY_S: Final = 86_400
 LIFE_SLOTS: Final = 150
 
 
+Kind = Literal["drop", "deny", "late", "http", "error", "lag", "lie", "down"]
+
+
 @dataclass(frozen=True, slots=True)
 class Hours:
     """More hours are sealed in which all took part."""
@@ -114,7 +117,7 @@ class Trouble:
     """A node misbehaves until it is well again. down: no answer at all."""
 
     node: int
-    kind: Literal["drop", "deny", "late", "http", "error", "lag", "lie", "down"]
+    kind: Kind
     slots: int
 
 
@@ -245,12 +248,12 @@ def _flood(chance: random.Random, _: int) -> Act:
 
 
 def _trouble(chance: random.Random, nodes: int) -> Act:
-    kind = chance.choice(("drop", "deny", "late", "http", "error", "lag", "lie", "down"))
+    kind: Kind = chance.choice(("drop", "deny", "late", "http", "error", "lag", "lie", "down"))
     return Trouble(chance.randrange(nodes), kind, chance.choice((3, 20, 90, 149)))
 
 
 def _everywhere(chance: random.Random, nodes: int) -> list[Act]:
-    kind: Literal["deny", "late", "lag"] = chance.choice(("deny", "late", "lag"))
+    kind: Kind = chance.choice(("deny", "late", "lag"))
     slots = chance.choice((3, 20, 90, 149))
     return [Trouble(node, kind, slots) for node in range(nodes)]
 

@@ -11,6 +11,7 @@ from solders.system_program import TransferParams, transfer
 
 from claim_api.ledger import reserve
 from claim_api.ledger.moves import Moves, NewAttempt
+from claim_api.ledger.sql import sql
 from claim_api.payer.intake import Intake
 from claim_api.payer.watch import Watch
 from claim_api.signer import books as bookkeeping
@@ -52,7 +53,7 @@ def one_look(patch: pytest.MonkeyPatch) -> None:
 
 def no_unique_key(patch: pytest.MonkeyPatch) -> None:
     """Reserving goes by what it read, without the lock and without the key."""
-    real = reserve.sql
+    real = sql
     patch.setattr(reserve, "sql", lambda name: "select $1::bigint" if name == "lock_viewer" else real(name))
 
 

@@ -19,6 +19,7 @@ from solders.transaction import VersionedTransaction
 from projections.metrics import ProjectionMetrics
 from projections.runner import ProjectionRunner, connector
 from projections.sealed import SealedProjection
+from schemas.sealed import SealedEpoch
 from streams.chain import mint, signing
 from tests.claims_parts import bound_message
 from tests.integration.claims.histories.acts import HOURS, VIEWERS
@@ -88,7 +89,7 @@ class Setting:
 
     async def seal_hours(self, count: int) -> None:
         """More hours in which everybody took part; later than any of an earlier history."""
-        made = []
+        made: list[SealedEpoch] = []
         for _ in range(count):
             start_s = int(await self.owner.fetchval(_NEXT_HOUR, T0_S)) + 3600 * len(made)
             made.append(seal_of(viewers(*self.viewers()), epoch_start_s=start_s))

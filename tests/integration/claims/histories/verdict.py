@@ -109,8 +109,9 @@ def _two_alive(found: Evidence) -> Iterator[str]:
     if _fooled(found):
         return
     for one, later in zip(found.booked, found.booked[1:], strict=False):
-        same, signed = one.claim_id == later.claim_id, one.slot is not None and later.slot is not None
-        if same and signed and later.slot <= one.last_slot and one.message not in found.failed:
+        if one.claim_id != later.claim_id or one.slot is None or later.slot is None or one.message in found.failed:
+            continue
+        if later.slot <= one.last_slot:
             yield (
                 f"claim {one.claim_id}: attempt {later.attempt} was signed in slot {later.slot}, and attempt "
                 f"{one.attempt} could land until {one.last_slot}"
