@@ -12,6 +12,7 @@ import asyncpg
 
 from claim_api.config import ApiConfig
 from claim_api.counters import Counters
+from claim_api.database_faults import FAULTS
 from claim_api.errors import ApiError, database_away
 
 logger: Final = logging.getLogger("twzrd.api")
@@ -23,8 +24,6 @@ STALE: Final = (
     asyncpg.AdminShutdownError,
 )
 """What asyncpg raises on a connection that the server has ended."""
-FAULTS: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
-"""What says that the database is away; TimeoutError is an OSError."""
 
 
 class ReadOnlyDatabase:

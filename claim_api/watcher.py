@@ -12,7 +12,8 @@ import time
 from typing import Any, Final, Protocol
 
 from claim_api.counters import Counters
-from claim_api.database import FAULTS, ReadOnlyDatabase
+from claim_api.database import ReadOnlyDatabase
+from claim_api.database_faults import FAULTS
 from projections import read, rows
 
 logger: Final = logging.getLogger("twzrd.api")

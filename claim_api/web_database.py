@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import asyncpg
 
-from claim_api.database import FAULTS
+from claim_api.database_faults import FAULTS
 from claim_api.errors import ApiError, database_away
 
 logger: Final = logging.getLogger("twzrd.api")

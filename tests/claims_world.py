@@ -266,24 +266,22 @@ async def claims_world(
             mint=mint_key.pubkey(),
             source=source,
         )
-        await _make_mint(world, pool, mint_key)
+        await make_mint(pool, world.fee_payer, world.authority, mint_key)
+        world.slots(4)
         yield world
 
 
-async def _make_mint(world: ClaimsWorld, pool: RpcPool, mint_key: Keypair) -> None:
-    for key in (world.fee_payer, world.authority):
+async def make_mint(pool: RpcPool, fee_payer: Keypair, authority: Keypair, mint_key: Keypair) -> None:
+    """A mint of no tokens yet, paid by the fee payer, to whom the faucet gives lamports."""
+    for key in (fee_payer, authority):
         await pool.call("requestAirdrop", [str(key.pubkey()), 100 * 10**9])
     names = mint.TokenNames("CHAT", "CHAT")
     rent = await pool.call("getMinimumBalanceForRentExemption", [mint.final_bytes(names)])
-    payer = world.fee_payer.pubkey()
-    making = mint.create_mint(payer, world.mint, world.authority.pubkey(), names, rent)
-    recent = await world.chain.latest_blockhash()
+    payer, chain = fee_payer.pubkey(), RpcChain(pool)
+    making = mint.create_mint(payer, mint_key.pubkey(), authority.pubkey(), names, rent)
+    recent = await chain.latest_blockhash()
     message = Message.new_with_blockhash(making, payer, Hash.from_string(recent.blockhash))
-    refusal = await world.chain.send(
-        signing.sign(signing.unsigned(message), world.fee_payer, world.authority, mint_key)
-    )
-    assert refusal is None
-    world.slots(4)
+    assert await chain.send(signing.sign(signing.unsigned(message), fee_payer, authority, mint_key)) is None
 
 
 async def reconciled(world: ClaimsWorld) -> list[Difference]:

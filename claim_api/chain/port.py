@@ -105,6 +105,9 @@ class Chain(Protocol):
     async def block_height(self) -> int:
         """Of the newest block that any answering node has processed."""
 
+    async def finalized_height(self) -> int:
+        """A finalized block height that every answering node has reached."""
+
     async def marker_lamports(self) -> int:
         """The rent-exempt minimum of an empty account."""
 

@@ -45,6 +45,10 @@ class RpcChain:
         answers, _ = await self._everywhere("getBlockHeight", [{"commitment": "processed"}])
         return max(int(height) for height in answers.values())
 
+    async def finalized_height(self) -> int:
+        answers, _ = await self._everywhere("getBlockHeight", [FINALIZED])
+        return min(int(height) for height in answers.values())
+
     async def marker_lamports(self) -> int:
         if self._marker_lamports is None:
             self._marker_lamports = int(await self._call("getMinimumBalanceForRentExemption", [0]))

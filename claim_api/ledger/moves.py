@@ -73,9 +73,10 @@ class Moves:
     def __init__(self, pool: Any) -> None:
         self._pool = pool
 
-    async def take_reserved(self, limit: int, lease_s: float) -> list[tuple[Claim, int]]:
-        """Reserved claims whose fee the server pays, and the number of their attempts so far; ours for lease_s."""
-        rows = await self._pool.fetch(sql("take_reserved"), limit, lease_s)
+    async def take_reserved(self, limit: int, lease_s: float, longest_s: float) -> list[tuple[Claim, int]]:
+        """Reserved claims whose fee the server pays, and the number of their attempts so far; ours for lease_s.
+        longest_s: nothing waits longer by right."""
+        rows = await self._pool.fetch(sql("take_reserved"), limit, lease_s, longest_s)
         return [(claim_of(row), row["attempts"]) for row in rows]
 
     async def next_due_s(self) -> float | None:
@@ -159,9 +160,12 @@ class Moves:
             row["state"]: (row["claims"], row["oldest_s"]) for row in await self._pool.fetch(sql("counts_by_state"))
         }
 
-    async def markers_due(self, final_for_s: float, after_claim_id: int, limit: int) -> list[tuple[int, str, str]]:
-        """(claim id, marker, seed) of confirmed claims whose rent may be taken back."""
-        rows = await self._pool.fetch(sql("markers_due"), final_for_s, after_claim_id, limit)
+    async def markers_due(
+        self, final_for_s: float, after_claim_id: int, limit: int, height: int
+    ) -> list[tuple[int, str, str]]:
+        """(claim id, marker, seed) of confirmed claims whose rent may be taken back; none of them has an attempt that
+        can land above that block height."""
+        rows = await self._pool.fetch(sql("markers_due"), final_for_s, after_claim_id, limit, height)
         return [(row["claim_id"], row["marker"], row["marker_seed"]) for row in rows]
 
     async def rent_returned(self, claim_ids: Sequence[int]) -> set[int]:

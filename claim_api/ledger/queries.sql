@@ -111,11 +111,13 @@ select a.channel, a.epoch_start_s, a.revision, a.claim_id, c.state
 
 -- ==== moves: role twzrd_payer ====================================================================================
 
--- The lease: whoever takes a claim has it until not_before; a payer that dies gives it up by that.
+-- The lease: whoever takes a claim has it until not_before; a payer that dies gives it up by that. What waits longer than
+-- anything may wait ($3) was written by a clock that has gone back since: it is due.
 -- name: take_reserved
 update claims.claims c set not_before = clock_timestamp() + make_interval(secs => $2)
   from (select claim_id from claims.claims
-         where state = 'reserved' and fee = 'server' and not_before <= clock_timestamp()
+         where state = 'reserved' and fee = 'server'
+           and (not_before <= clock_timestamp() or not_before > clock_timestamp() + make_interval(secs => $3))
          order by not_before, claim_id limit $1
            for update skip locked) due
  where c.claim_id = due.claim_id
@@ -165,10 +167,11 @@ with first as (
     returning c.claim_id)
 select claim_id, pg_notify('twzrd_claim_states', claim_id::text) from first;
 
+-- A time that lies ahead was written by a clock that has gone back since: it counts as just as long ago.
 -- name: open_attempts
 select a.claim_id, a.attempt, a.signature, a.blockhash, a.last_valid_block_height, a.transaction, a.sends, a.error,
-       extract(epoch from clock_timestamp() - a.last_sent_at)::float8 as since_sent_s,
-       extract(epoch from clock_timestamp() - a.signed_at)::float8 as age_s, c.marker, c.fee
+       abs(extract(epoch from clock_timestamp() - a.last_sent_at))::float8 as since_sent_s,
+       abs(extract(epoch from clock_timestamp() - a.signed_at))::float8 as age_s, c.marker, c.fee
   from claims.attempts a join claims.claims c using (claim_id)
  where a.fate = 'signed' and a.claim_id > $1
  order by a.claim_id limit $2;
@@ -272,11 +275,15 @@ select marker from claims.signer_claims where claim_id = $1;
 select state, count(*) as claims, coalesce(extract(epoch from clock_timestamp() - min(reserved_at)), 0)::float8 as oldest_s
   from claims.claims where state <> 'confirmed' group by state;
 
+-- A day by the clock, which may jump, and by the chain: not while an attempt that the signer ever signed may still land
+-- ($4: a height that all nodes have reached). Without its marker nothing would stop that one.
 -- name: markers_due
 select c.claim_id, c.marker, s.marker_seed
   from claims.claims c join claims.signer_claims s using (claim_id)
  where c.state = 'confirmed' and c.rent_returned_at is null and c.marker is not null
    and c.confirmed_at <= clock_timestamp() - make_interval(secs => $1) and c.claim_id > $2
+   and not exists (select 1 from claims.signer_attempts a
+                    where a.claim_id = c.claim_id and a.last_valid_block_height >= $4)
  order by c.claim_id limit $3;
 
 -- name: rent_returned

@@ -12,17 +12,18 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Annotated, Final, Protocol
 
-import asyncpg
 import msgspec
 from msgspec import Meta
 
 from claim_api.chain.port import Chain, ChainAway
+from claim_api.database_faults import FAULTS
 from claim_api.ledger.moves import Moves, NewAttempt
 from claim_api.ledger.rows import Claim
 from claim_api.ledger.steps import Crash, Step, no_crash
 from claim_api.payer.metrics import PayerMetrics
 from claim_api.payer.paper import FeePayer, PaperMismatch, message_of
 from claim_api.payer.sending import Sending
+from claim_api.payer.settle import Settling
 from claim_api.signer.process import SignerPort
 from claim_api.signer.protocol import (
     MAX_TRANSACTION_BYTES,
@@ -110,11 +111,12 @@ class Door:
         chain: Chain,
         fee_payer: FeePayer,
         sending: Sending,
+        settling: Settling,
         metrics: PayerMetrics,
         crash: Crash = no_crash,
     ) -> None:
         self._moves, self._signer, self._chain, self._fee_payer = moves, signer, chain, fee_payer
-        self._sending, self._metrics, self._crash = sending, metrics, crash
+        self._sending, self._settling, self._metrics, self._crash = sending, settling, metrics, crash
 
     async def answer(self, question: PayerQuestion) -> PayerAnswer:
         """Raises nothing on purpose."""
@@ -122,7 +124,7 @@ class Door:
             return await self._answer(question)
         except (SocketError, ChainAway) as error:
             return Refused(question.claim_id, Code.CHAIN_AWAY, str(error)[:300])
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+        except FAULTS as error:
             _log.warning("the payer's database does not answer: %s: %s", type(error).__name__, error)
             return Refused(question.claim_id, Code.DATABASE_AWAY, "the database is away")
 
@@ -147,6 +149,8 @@ class Door:
         self._crash(Step.SIGNED)
         match answers:
             case [Refused() as refused]:
+                if refused.code is Code.ALREADY_PAID:
+                    await self._settle(claim.claim_id)
                 return refused
             case [Prepared() as prepared]:
                 return Given(prepared.transaction)
@@ -162,6 +166,12 @@ class Door:
         if isinstance(question, Submit) and not _same(question.transaction, stored):
             return Refused(claim.claim_id, Code.ATTEMPT_ALIVE, "another transaction of the claim is under way")
         return Given(stored)
+
+    async def _settle(self, claim_id: int) -> None:
+        """Nobody else asks for a claim whose viewer pays: what the signer finds paid is confirmed here."""
+        marker = await self._moves.marker_of(claim_id)
+        if marker is not None:
+            await self._settling.settle(claim_id, marker)
 
     async def _store(self, claim: Claim, signed: Signed) -> PayerAnswer:
         try:

@@ -63,7 +63,9 @@ class Intake:
 
     async def prepare(self) -> Prepared:
         """The next batch, stored and not yet sent. Raises as step does."""
-        taken = await self._moves.take_reserved(self._pace.batch, self._pace.lease_s)
+        pace = self._pace
+        longest_s = max(pace.lease_s, pace.retry_last_s)
+        taken = await self._moves.take_reserved(pace.batch, pace.lease_s, longest_s)
         if not taken:
             return Prepared(0, ())
         self._metrics.count("reserved", len(taken))
@@ -128,7 +130,9 @@ class Intake:
         if answer.code is Code.ALREADY_PAID:
             marker = await self._moves.marker_of(answer.claim_id)
             unsettled = None if marker is None else await self._settling.settle(answer.claim_id, marker)
-            if unsettled is not None:
+            if unsettled is not None and not unsettled.foreign:  # the node that answered lags
+                await self._postpone([answer.claim_id])
+            elif unsettled is not None:
                 await self._hold(answer.claim_id, unsettled.because)
             elif marker is None:
                 await self._hold(answer.claim_id, f"{answer.code}: the signer's books have no marker of it")

@@ -10,9 +10,8 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
-import asyncpg
-
 from claim_api.chain.port import Chain, ChainAway
+from claim_api.database_faults import FAULTS
 from claim_api.ledger.moves import RESERVED_NOTIFY, Moves
 from claim_api.ledger.steps import Crash, no_crash
 from claim_api.payer.backoff import Waits
@@ -30,8 +29,8 @@ from claim_api.signer.process import SignerPort
 from claim_api.unix_socket import SocketError
 
 _log: Final = logging.getLogger(__name__)
-AWAY: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, ChainAway, SocketError)
-"""What is away may come back: the loop waits and goes on. TimeoutError is an OSError."""
+AWAY: Final = (*FAULTS, ChainAway, SocketError)
+"""What is away may come back: the loop waits and goes on."""
 Connect = Callable[[], Awaitable[Any]]
 
 
@@ -61,7 +60,7 @@ class Payer:
         )
         self.watch: Final = Watch(self._moves, chain, sending, settling, metrics, waits, self._pace, crash)
         self.rent: Final = Rent(self._moves, chain, fee_payer, metrics, self._pace.rent_after_s, crash)
-        self.door: Final = Door(self._moves, signer, chain, fee_payer, sending, metrics, crash)
+        self.door: Final = Door(self._moves, signer, chain, fee_payer, sending, settling, metrics, crash)
         self._noticed = asyncio.Event()
         self._count_at_s = 0.0
 

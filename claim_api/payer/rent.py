@@ -1,7 +1,8 @@
 """Markers of claims that have been confirmed for a day: their rent comes back to the server's fee payer.
 
 In: the ledger's confirmed claims. Out: transactions of up to eight markers; a claim's rent counts as returned when its
-marker is gone at finalized, so that nothing is lost however often this is cut short.
+marker is gone at finalized, so that nothing is lost however often this is cut short. A marker stays while any attempt
+of its claim may still land, whatever the clock says.
 """
 
 import logging
@@ -40,7 +41,8 @@ class Rent:
     async def step(self) -> tuple[int, int]:
         """(markers found gone, markers whose rent was asked back). Raises ChainAway."""
         gone, asked, after = 0, 0, 0
-        while due := await self._moves.markers_due(self._rent_after_s, after, PAGE):
+        height = await self._chain.finalized_height()
+        while due := await self._moves.markers_due(self._rent_after_s, after, PAGE, height):
             after = due[-1][0]
             accounts = await self._chain.accounts([marker for _, marker, _ in due])
             missing = [claim_id for (claim_id, _, _), one in zip(due, accounts, strict=True) if one is None]

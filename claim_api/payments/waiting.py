@@ -10,8 +10,7 @@ import logging
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, Final
 
-import asyncpg
-
+from claim_api.database_faults import FAULTS
 from claim_api.ledger.moves import STATES_NOTIFY
 from claim_api.retrying import Backoff
 
@@ -83,7 +82,7 @@ class Waiting:
                 self.listening.set()
                 backoff.reset()
                 await ended.wait()
-            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+            except FAULTS as error:
                 _log.warning("claims' states are not heard: %s: %s", type(error).__name__, error)
             finally:
                 self.listening.clear()

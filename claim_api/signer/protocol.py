@@ -49,9 +49,10 @@ class Code(StrEnum):
 
 PASSING: Final = frozenset(
     {Code.FROZEN, Code.OVER_CAP, Code.CHANNEL_STOPPED, Code.ATTEMPT_ALIVE, Code.BOOKS_BEHIND}
-    | {Code.CHAIN_AWAY, Code.DATABASE_AWAY, Code.KEY_AWAY}
+    | {Code.CHAIN_AWAY, Code.DATABASE_AWAY, Code.KEY_AWAY, Code.NO_WALLET}
 )
-"""What may change by itself or by an operator's switch: the claim waits and is asked for again."""
+"""What may change by itself or by an operator's switch: the claim waits and is asked for again. A claim is reserved to
+a wallet in force, and bindings stay: where there is none the database's clock has gone back."""
 
 
 class Wanted(msgspec.Struct, frozen=True):

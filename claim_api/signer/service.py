@@ -10,10 +10,10 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Final
 
-import asyncpg
 from solders.message import Message, MessageV0, from_bytes_versioned
 
 from claim_api.chain.port import Chain, ChainAway
+from claim_api.database_faults import FAULTS
 from claim_api.ledger.steps import Crash, Step, no_crash
 from claim_api.signer import books as bookkeeping
 from claim_api.signer.books import BookedAttempt, Entry, Facts
@@ -71,7 +71,7 @@ class Signer:
         """One answer for each claim, in their order. Raises nothing on purpose."""
         try:
             found = await self._answer(question)
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+        except FAULTS as error:
             _log.warning("the signer's database does not answer: %s: %s", type(error).__name__, error)
             found = [Refused(claim_id, Code.DATABASE_AWAY, "the database is away") for claim_id in _ids(question)]
         for one in found:

@@ -57,6 +57,7 @@ async def test_a_landed_attempt_is_never_dead_even_without_its_marker(claims: Cl
     claim = await claims.viewer_with_claim()
     payer = claims.payer()
     await payer.until_confirmed(claim)
+    claims.slots(400)
     await payer.payer.rent.step()
     claims.slots(400)
     assert await finding(claims) is Finding.FOUND
@@ -127,6 +128,7 @@ async def test_landings_of_a_marker_are_its_whole_history(claims: ClaimsWorld) -
     marker = await claims.owner.fetchval("select marker from claims.claims")
     signature = await claims.owner.fetchval("select signature from claims.claims")
     assert [one.signature for one in await claims.chain.landings(marker)] == [signature]
+    claims.slots(400)
     await payer.payer.rent.step()
     claims.slots(4)
     assert [one.signature for one in await claims.chain.landings(marker)][-1] == signature

@@ -184,6 +184,7 @@ async def test_a_paid_claim_is_not_signed_again_even_when_its_marker_is_gone(cla
     claim = await claims.viewer_with_claim()
     payer = claims.payer()
     await payer.until_confirmed(claim)
+    claims.slots(400)
     assert await payer.payer.rent.step() == (0, 1)
     claims.slots(400)
     assert await payer.payer.rent.step() == (1, 0)

@@ -1,0 +1,327 @@
+"""One history acted out: its world, its processes, what they are made to suffer; and how all is brought up again.
+
+What the verdict needs to know of the way is written down here: what was frozen when, what cap held, and whether there
+was a time when every node that answered lied.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Coroutine
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import asyncpg
+
+from claim_api.ledger.errors import ClaimRefused
+from claim_api.ledger.operate import freeze, retry, set_cap
+from claim_api.ledger.reserve import Limits, reserve
+from claim_api.ledger.rows import AllocationKey, Claim, Fee
+from claim_api.payer.door import Act as SignAction
+from claim_api.payer.door import Given, PrepareFor, Submit
+from infra.localnet import Fault
+from infra.paying import role_dsn
+from tests.integration.claims.histories import acts
+from tests.integration.claims.histories.acts import Act, Ask, History, ViewerPays
+from tests.integration.claims.histories.processes import Armed, PayerProcess, SignerProcess
+from tests.integration.claims.histories.setting import Setting
+from tests.integration.claims.histories.wallet import refreshed, signed_by
+from tests.seals import CHANNEL
+
+HOUR_BASE_UNITS: Final = 8_000_000_000
+SETTLE_SLOTS: Final = 900
+"""Within so many slots of a world without faults every claim must have found its end."""
+
+
+@dataclass
+class Stage:
+    """history: what is acted out; figures: what happened, by name."""
+
+    history: History
+    setting: Setting
+    figures: Counter[str] = field(default_factory=Counter)
+    armed: Armed = field(default_factory=Armed)
+    frozen_at: dict[str, int] = field(default_factory=dict)
+    """While frozen: how many attempts the books had when it began."""
+    signed_while_frozen: int = 0
+    over_cap: list[str] = field(default_factory=list)
+    lies: int = 0
+    """Looks at which nobody honest answered."""
+    _cap: int | None = None
+    _had: dict[Any, int] = field(default_factory=dict)
+    _strikes: list[Coroutine[Any, Any, None]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._cutting = asyncio.Lock()
+        numbers = range(self.history.payers)
+        self.signers = [SignerProcess(self.setting, number, self.armed) for number in numbers]
+        self.payers = [PayerProcess(self.setting, self.signers[number], self.armed) for number in numbers]
+        self.webs: list[Any] = [None, None]
+
+    async def act_out(self) -> None:
+        """Every act, then the settling."""
+        for act in self.history.acts:
+            await self._act(act)
+        await self.settle()
+
+    async def close(self) -> None:
+        """End every process."""
+        for strike in self._strikes:
+            strike.close()
+        for one in (*self.payers, *self.signers):
+            await one.die()
+        for pool in self.webs:
+            if pool is not None:
+                pool.terminate()
+
+    # ---- the acts --------------------------------------------------------------------------------------------------
+
+    async def _act(self, act: Act) -> None:
+        setting, cluster = self.setting, self.setting.cluster
+        self.figures[type(act).__name__] += 1
+        match act:
+            case acts.Hours(count):
+                await setting.seal_hours(count)
+            case acts.Revise(hour):
+                await setting.revise(hour)
+            case acts.Reserve(asked):
+                await asyncio.gather(*(self._reserve(one) for one in asked))
+            case acts.ApiDies(asked, committed):
+                await self._api_dies(asked, committed)
+            case acts.ViewerPays():
+                await self._viewer_pays(act)
+            case acts.Rebind(viewer):
+                await setting.bind(viewer)
+            case acts.WaitOver():
+                await setting.owner.execute("update claims.user_wallets set effective_at = least(effective_at, now())")
+            case acts.Arm(step):
+                self.armed.at.add(step)
+            case acts.Kill(process, which, turns):
+                processes = self.payers if process == "payer" else self.signers
+                self._strikes.append(self._after(turns, processes[which % len(processes)].die))
+            case acts.DatabaseCut(turns):
+                self._strikes.append(self._after(turns, self._cut_database))
+            case acts.ChainDies(turns):
+                self._strikes.append(self._after(turns, self._chain_dies))
+            case acts.Trouble():
+                self._trouble(act)
+            case acts.Well():
+                cluster.well()
+            case acts.AllLie(twice):
+                await self._all_lie(twice)
+            case acts.Lost():
+                for node in cluster.nodes:
+                    node.faults.set("sendTransaction", Fault("drop"))
+                await self._round(1)
+                self._slots(acts.LIFE_SLOTS + 30)
+            case acts.Replay():
+                cluster.replay()
+            case acts.Freeze():
+                await self._freeze()
+            case acts.Unfreeze():
+                await self._unfreeze()
+            case acts.Cap(hours):
+                await self._set_cap(None if hours is None else hours * HOUR_BASE_UNITS)
+            case acts.Clock(offset_s):
+                await setting.owner.execute("update skewed.clock set offset_s = $1", offset_s)
+            case acts.Retry():
+                for row in await setting.owner.fetch("select claim_id from claims.claims where state = 'held'"):
+                    await retry(setting.owner, row["claim_id"], "the history says so")
+            case acts.Slots(count):
+                self._slots(count)
+            case acts.Rounds(count, slots):
+                for _ in range(count):
+                    await self._round(slots)
+
+    def _slots(self, count: int) -> None:
+        if not self.setting.cluster.down:
+            self.setting.cluster.chain.advance(count)
+
+    async def _round(self, slots: int) -> None:
+        strikes, self._strikes = self._strikes, []
+        steps = [one.step(which) for one in self.payers for which in ("take", "look", "rent")]
+        if self._nobody_honest():
+            self.lies += 1
+        await asyncio.gather(*steps, *strikes)
+        if self.setting.cluster.down:
+            self.setting.cluster.come_back()
+        self._slots(slots)
+
+    async def _after(self, turns: int, strike: Any) -> None:
+        for _ in range(turns):
+            await asyncio.sleep(0)  # a turn of the loop; nothing is waited for
+        await strike()
+
+    async def _cut_database(self) -> None:
+        async with self._cutting:
+            await self.setting.owner.execute(
+                "select pg_terminate_backend(pid) from pg_stat_activity "
+                "where datname = current_database() and pid <> pg_backend_pid()"
+            )
+
+    async def _chain_dies(self) -> None:
+        if not self.setting.cluster.down:
+            self.setting.cluster.die()
+
+    def _trouble(self, act: acts.Trouble) -> None:
+        node = self.setting.cluster.nodes[act.node]
+        match act.kind:
+            case "drop" | "deny" | "late":
+                node.faults.set("sendTransaction", Fault(act.kind, slots=act.slots))
+            case "http" | "error":
+                node.faults.set("*", Fault(act.kind, rate=0.5))
+            case "lag":
+                node.faults.lag(act.slots)
+            case "lie":
+                node.lies = True
+            case "down":
+                node.down = True
+
+    def _nobody_honest(self) -> bool:
+        nodes = self.setting.cluster.nodes
+        liars = [one for one in nodes if one.lies and not one.down]
+        sure = [one for one in nodes if not one.lies and not one.down and "*" not in one.faults.shown()["rules"]]
+        return bool(liars) and not sure
+
+    async def _all_lie(self, twice: bool) -> None:
+        nodes = self.setting.cluster.nodes
+        before = [one.lies for one in nodes]
+        for node in nodes:
+            node.lies = True
+        for _ in range(2 if twice else 1):
+            self.lies += 1
+            await asyncio.gather(*(one.step("look") for one in self.payers))
+            if twice:
+                self._slots(4)
+        if twice:
+            await asyncio.gather(*(one.step("take") for one in self.payers))
+        for node, lied in zip(nodes, before, strict=True):
+            node.lies = lied
+
+    # ---- people ----------------------------------------------------------------------------------------------------
+
+    async def _web(self, api: int) -> Any:
+        if self.webs[api] is None:
+            self.webs[api] = await asyncpg.create_pool(role_dsn(self.setting.dsn, "twzrd_web"), min_size=0, max_size=8)
+        return self.webs[api]
+
+    async def _reserve(self, asked: Ask, fee: Fee = "server") -> Claim | None:
+        """As a web process does it; a connection that was cut is the viewer's to try again."""
+        for _ in range(3):
+            try:
+                async with (await self._web(asked.api)).acquire() as connection, connection.transaction():
+                    claim = await self._reserved(connection, asked, fee)
+            except ClaimRefused as refusal:
+                self.figures[f"refused {refusal.code}"] += 1
+                return None
+            except asyncpg.IntegrityConstraintViolationError:
+                self.figures["refused by a key"] += 1
+                return None
+            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+                continue
+            self.figures["reserved"] += 1
+            return claim
+        return None
+
+    async def _reserved(self, connection: Any, asked: Ask, fee: Fee) -> Claim:
+        wanted: Any = "all"
+        if asked.hours is not None:
+            wanted = [AllocationKey(CHANNEL, *self.setting.hours[hour]) for hour in asked.hours]
+        viewer_key = self.setting.base + asked.viewer
+        return await reserve(connection, viewer_key, None, str(self.setting.mint), fee, wanted, Limits())
+
+    async def _api_dies(self, asked: Ask, committed: bool) -> None:
+        if not committed:
+            pool = await self._web(asked.api)
+            connection = await pool.acquire()
+            transaction = connection.transaction()
+            try:
+                await transaction.start()
+                await self._reserved(connection, asked, "server")
+            except ClaimRefused:
+                pass
+        else:
+            await self._reserve(asked)  # and its answer is lost
+        self.webs[asked.api], pool = None, await self._web(asked.api)
+        pool.terminate()
+        await self._reserve(asked)
+
+    async def _viewer_pays(self, act: ViewerPays) -> None:
+        fee: Fee = "action" if act.how.startswith("act") else "viewer"
+        claim = await self._reserve(Ask(0, act.viewer, None), fee)
+        if claim is None:
+            return
+        payer = self.payers[0]
+        wallet = next(one for one in self.setting.wallets[act.viewer] if str(one.pubkey()) == claim.wallet)
+        question = SignAction(claim.claim_id) if fee == "action" else PrepareFor(claim.claim_id)
+        given = await payer.ask(question)
+        if not isinstance(given, Given):
+            return
+        chain = self.setting.cluster.chain
+        paper = refreshed(given.transaction, chain.blockhashes.of(chain.slot)) if act.how == "fresh" else None
+        signed = signed_by(paper or given.transaction, wallet)
+        if act.how in ("submit", "fresh", "broadcast"):
+            whole = await payer.ask(Submit(claim.claim_id, signed))
+            if act.how == "broadcast" and isinstance(whole, Given):
+                self.setting.cluster.keep(whole.transaction)
+                self.setting.cluster.replay()
+        elif act.how in ("act", "act late"):
+            self.setting.cluster.keep(signed)
+            if act.how == "act":
+                self.setting.cluster.replay()
+
+    # ---- the operator ----------------------------------------------------------------------------------------------
+
+    async def _attempts(self) -> int:
+        return int(await self.setting.owner.fetchval("select count(*) from claims.signer_attempts"))
+
+    async def _freeze(self) -> None:
+        await freeze(self.setting.owner, "the history says so")
+        self.frozen_at = {"attempts": await self._attempts()}
+
+    async def _unfreeze(self) -> None:
+        if self.frozen_at:
+            self.signed_while_frozen += await self._attempts() - self.frozen_at["attempts"]
+            self.frozen_at = {}
+        await freeze(self.setting.owner, None)
+
+    async def _by_day(self) -> dict[Any, int]:
+        rows = await self.setting.owner.fetch(
+            "select day, sum(amount_base_units)::bigint as sum from claims.signer_claims group by day"
+        )
+        return {row["day"]: row["sum"] for row in rows}
+
+    async def _set_cap(self, base_units: int | None) -> None:
+        if self._cap is not None:
+            for day, signed in (await self._by_day()).items():
+                most = max(self._cap, self._had.get(day, 0))
+                if signed > most:
+                    self.over_cap.append(f"{signed} base units are signed for on {day}, {most} may be")
+        await set_cap(self.setting.owner, base_units)
+        self._cap, self._had = base_units, await self._by_day()
+
+    # ---- the end ---------------------------------------------------------------------------------------------------
+
+    async def settle(self) -> None:
+        """Everything comes up, nothing goes wrong any more, slots pass until every claim has found its end; at last
+        somebody hands in every transaction that ever was, once more."""
+        cluster, owner = self.setting.cluster, self.setting.owner
+        self.armed.at.clear()
+        await self._round(1)  # strikes that wait still fall
+        cluster.well()
+        await self._unfreeze()
+        await self._set_cap(None)
+        await owner.execute("update skewed.clock set offset_s = 0")
+        end_slot = cluster.chain.slot + SETTLE_SLOTS
+        while cluster.chain.slot < end_slot and await self._open():
+            await self._round(5)
+        for row in await owner.fetch("select claim_id from claims.claims where state = 'reserved' and fee <> 'server'"):
+            await self.payers[0].ask(PrepareFor(row["claim_id"]))  # the viewer comes back and looks
+        self._slots(4)
+        cluster.replay()
+        self._slots(4)
+        for _ in range(2):
+            await self._round(4)
+
+    async def _open(self) -> bool:
+        open_ = "select count(*) from claims.claims where state = 'signed' or (state = 'reserved' and fee = 'server')"
+        return bool(await self.setting.owner.fetchval(open_))
