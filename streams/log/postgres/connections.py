@@ -20,6 +20,7 @@ CONNECT_TIMEOUT_S: Final = 10.0
 COMMAND_TIMEOUT_S: Final = 60.0
 CLOSE_TIMEOUT_S: Final = 3.0
 ROLLBACK_TIMEOUT_S: Final = 1.0
+RELEASE_TIMEOUT_S: Final = 5.0
 TRANSACTION_TIMEOUT_S: Final = 45
 """A process that was stopped in the middle of a COPY keeps its locks no longer than this (Postgres 17 and newer)."""
 
@@ -123,6 +124,7 @@ class Connections:
             try:
                 return await self._once(step)
             except LOST:
+                _heed_cancel()
                 await self._expire()
             return await self._once(step)
 
@@ -149,6 +151,7 @@ class Connections:
                 try:
                     return await self._once(attempt)
                 except LOST:
+                    _heed_cancel()
                     await self._expire()
                     if committing:
                         raise
@@ -176,13 +179,25 @@ class Connections:
     async def _once(self, step: Step[Result]) -> Result:
         if self._pool is None:
             raise LogError(f"the log on Postgres at {self.server} is closed; open it first")
-        async with self._pool.acquire(timeout=COMMAND_TIMEOUT_S) as connection:
+        pool = self._pool
+        connection = await pool.acquire(timeout=COMMAND_TIMEOUT_S)
+        try:
             return await step(connection)
+        finally:
+            # What a cancelled statement leaves behind is waited for, but not as long as a statement may take.
+            await pool.release(connection, timeout=RELEASE_TIMEOUT_S)
 
     async def _expire(self) -> None:
         self._counters.retried_steps += 1
         if self._pool is not None:
             await self._pool.expire_connections()
+
+
+def _heed_cancel() -> None:
+    """A rollback or release that timed out hides the cancellation that it was part of; whoever was told to end ends."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 def _text(error: BaseException) -> str:
