@@ -21,8 +21,8 @@ from infra.localnet.rpc import NoAnswer, Rpc
 
 FINALITY_SLOTS: Final = 2
 LIE_SLOTS: Final = 400
-"""So far ahead a liar says that the chain is. One of them is enough to have an attempt counted alive for as much longer,
-so it is less than a settling takes."""
+"""So far ahead a liar says that the chain is. One of them is enough to have an attempt counted alive for as much
+longer, so it is less than a settling takes."""
 
 
 class Node:
