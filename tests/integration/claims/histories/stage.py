@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import asyncpg
 
+from claim_api.database_faults import FAULTS
 from claim_api.ledger.errors import ClaimRefused
 from claim_api.ledger.operate import freeze, retry, set_cap
 from claim_api.ledger.reserve import Limits, reserve
@@ -216,7 +217,7 @@ class Stage:
             except asyncpg.IntegrityConstraintViolationError:
                 self.figures["refused by a key"] += 1
                 return None
-            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+            except FAULTS:
                 continue
             self.figures["reserved"] += 1
             return claim
