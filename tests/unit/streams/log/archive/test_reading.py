@@ -130,7 +130,7 @@ def test_no_flipped_byte_changes_a_record_unseen(tmp_path: Path, seed: int) -> N
         seen += bool(errors)
         assert errors or found == log, f"byte {at}"
         assert places(found) <= places(log), f"byte {at}"
-    assert seen > 200
+    assert seen > 100  # about half of the bytes matter
 
 
 def test_a_footer_that_was_changed_hides_no_file(tmp_path: Path) -> None:
