@@ -8,7 +8,7 @@ Stands behind `kernels`, which calls it. Pure text; arrays are packed and little
         widened; pair (i64) becomes the `who` of the latest event, of several at that ms the last in order.
     gather_strings(text, begin, end, rows, n, out)
         Copies text[begin[row]:end[row]] of n rows (i64 all) one after the other. Reads and writes whole words, so up
-        to 7 bytes behind the last of each.
+        to 7 bytes behind the last of each; of an empty one nothing.
     order_words(words, n, counts, order, words2, order2)
         Sorts n words (u64) ascending in place; order (i64) becomes where each stood, of equal ones the earlier first.
         A radix sort, one byte a pass; counts (u32, 8 x 256, zero) and words2, order2 (as words, order) are its room.
@@ -102,7 +102,8 @@ string:
   %e = load i64, ptr %end_at, align 8
   %size = sub i64 %e, %b
   %from = getelementptr i8, ptr %text, i64 %b
-  br label %word
+  %empty = icmp eq i64 %size, 0
+  br i1 %empty, label %copied, label %word
 word:
   %d = phi i64 [0, %string], [%d_next, %word]
   %in_at = getelementptr i8, ptr %from, i64 %d

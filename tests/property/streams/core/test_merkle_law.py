@@ -14,21 +14,8 @@ from numpy.typing import NDArray
 from schemas.errors import ProofError
 from streams.core import hashing, merkle
 from streams.core.blake3_lanes import Lanes, load_lanes
-from streams.core.native_code import INSTRUCTION_SETS, InstructionSet, NativeCodeUnavailable, instruction_set
+from tests.lanes import LANES, needs_lanes
 
-
-def lanes_of_this_machine() -> list[InstructionSet]:
-    """Every instruction set that this processor has, not only its best."""
-    try:
-        best = instruction_set()
-    except NativeCodeUnavailable:
-        return []
-    levels = [InstructionSet(level, lanes) for level, lanes, _ in INSTRUCTION_SETS]
-    return levels[levels.index(best) :]
-
-
-LANES = lanes_of_this_machine()
-needs_lanes = pytest.mark.skipif(not LANES, reason="processor without AVX2: this machine has the loop only")
 law = settings(deadline=None)
 COUNTS = st.one_of(st.sampled_from([0, 1, 7, 8, 9, 15, 16, 17, 31, 32, 33]), st.integers(0, 200))
 LENGTHS = st.one_of(
