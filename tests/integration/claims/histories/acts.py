@@ -259,11 +259,13 @@ def _everywhere(chance: random.Random, nodes: int) -> list[Act]:
 
 
 def _frozen(chance: random.Random, _: int) -> list[Act]:
-    return [Freeze(), Rounds(2, 2), _some(chance), Rounds(1, 2), Unfreeze()]
+    # Something is reserved that nobody has signed for yet: else the switch would have nothing to stop.
+    waiting = Reserve((Ask(chance.randrange(2), chance.randrange(VIEWERS), None),))
+    return [Hours(1), waiting, Freeze(), Rounds(2, 2), _some(chance), Rounds(1, 2), Unfreeze()]
 
 
 def _capped(chance: random.Random, _: int) -> list[Act]:
-    return [Cap(chance.randint(0, 4)), _some(chance), Rounds(2, 2)]
+    return [Hours(1), Cap(chance.randint(0, 4)), _some(chance), Rounds(2, 2)]
 
 
 _MAKERS: Final[dict[Callable[[random.Random, int], Act | list[Act]], float]] = {
