@@ -31,6 +31,8 @@ export class Claiming {
   constructor(store, holdings, tell, celebrate) {
     Object.assign(this, { store, holdings, tell, celebrate });
     this.followed = new Map();
+    this.steps = new Map();
+    store.watch((state) => this.announce(state.claims || []));
     store.watch((state) => this.followOpen(state));
   }
 
@@ -72,6 +74,17 @@ export class Claiming {
     else if (!this.store.state.expired) this.store.set({ fault: error });
   }
 
+  // Whoever brought the news, a long poll or the list read anew: each step is said once.
+  announce(claims) {
+    for (const claim of claims) {
+      const step = stepOf(claim), before = this.steps.get(claim.claim_id);
+      this.steps.set(claim.claim_id, step);
+      if (before === undefined || before === step) continue;
+      say(t("said." + step, { amount: tokens(claim.base_units) }));
+      if (claim.state === "confirmed") this.celebrate();
+    }
+  }
+
   followOpen(state) {
     const open = state.phase === "in" && !state.expired ? (state.claims || []).filter(isOpen) : [];
     const wanted = new Set(open.slice(0, MOST_FOLLOWED).map((claim) => claim.claim_id));
@@ -106,9 +119,7 @@ export class Claiming {
     const before = this.claim(found.claim_id);
     if (!before || JSON.stringify(before) === JSON.stringify(found)) return;
     this.store.set({ claims: this.store.state.claims.map((claim) => (claim.claim_id === found.claim_id ? found : claim)) });
-    if (stepOf(before) !== stepOf(found)) say(t("said." + stepOf(found), { amount: tokens(found.base_units) }));
     if (isOpen(found)) return;
-    if (found.state === "confirmed") this.celebrate();
     this.tell("changed");
     this.holdings.refresh();
   }
