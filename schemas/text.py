@@ -56,8 +56,9 @@ def decode(data: bytes) -> TextRecord:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise_if_newer(data, VERSION, "text record")
         raise SchemaError(f"text record of {len(data)} bytes does not decode") from error
-    if record.v > VERSION:
+    if record.v != VERSION:
         raise_if_newer(data, VERSION, "text record")
+        raise SchemaError(f"text record of version {record.v}; the first is {VERSION}")
     _check(record)
     return record
 

@@ -98,3 +98,8 @@ def test_junk_is_a_schema_error(junk: bytes) -> None:
     for reader in (decode, decode_record, control.decode, texts.decode):
         with pytest.raises(SchemaError):
             reader(junk)
+
+
+def test_a_text_record_of_a_version_before_the_first_is_refused() -> None:
+    with pytest.raises(SchemaError, match="version 0"):
+        texts.decode(TEXT[:1] + b"\x00" + TEXT[2:])
