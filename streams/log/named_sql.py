@@ -1,9 +1,11 @@
 """SQL statements by name: a .sql file in, a mapping of its statements out, so that no SQL stands in Python text.
 
-A statement begins after a line `-- name: <name>` and reaches to the next one. Read once, when a module is imported.
+A statement begins after a line `-- name: <name>` and reaches to the next one. Read once, at the first question.
 """
 
 import re
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 from schemas.errors import TwzrdError
@@ -26,3 +28,13 @@ def load(path: Path) -> dict[str, str]:
     if not statements:
         raise NamedSqlError(f"{path} names no statement; begin each with a line '-- name: <name>'")
     return statements
+
+
+def named(path: Path) -> Callable[[str], str]:
+    """A look-up in that file: gives the statement of a name; KeyError (a programming error) where there is none."""
+
+    @cache
+    def statements() -> dict[str, str]:
+        return load(path)
+
+    return lambda name: statements()[name]
