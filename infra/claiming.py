@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import ip_network
 from typing import Final
-from urllib.parse import quote, urlsplit, urlunsplit
 
 from prometheus_client import CollectorRegistry
 
@@ -30,7 +29,7 @@ from claim_api.rpc_part import RpcPart
 from claim_api.rpc_proxy import RpcProxy
 from claim_api.wallets.pages import Wallets
 from claim_api.web_database import WebDatabase
-from infra import claim_parts, keys, twitch_credentials
+from infra import claim_parts, databases, keys, twitch_credentials
 from infra.rpc_nodes import rpc_nodes
 from infra.settings import Settings
 from infra.twitch_login.state import CLIENT_ID, CLIENT_SECRET
@@ -178,11 +177,7 @@ def simulated_twitch(settings: Settings, port: int) -> dict[str, str]:
 
 def web_dsn(settings: Settings, dsn: str) -> str:
     """The database as role twzrd_web: the setting's, or the owner's DSN with another user and no password."""
-    if settings.web_database_url:
-        return settings.web_database_url
-    parts = urlsplit(dsn)
-    host = parts.netloc.rpartition("@")[2]
-    return urlunsplit(parts._replace(netloc=f"{quote(WEB_ROLE)}@{host}"))
+    return settings.web_database_url or databases.role_dsn(dsn, WEB_ROLE)
 
 
 def reachable(listens_at: str) -> str:

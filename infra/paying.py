@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import quote, urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 import asyncpg
 from prometheus_client import CollectorRegistry
@@ -194,13 +194,6 @@ def domain_of(settings: Settings) -> str:
     return f"[{host}]:{settings.api_port}" if ":" in host else f"{host}:{settings.api_port}"
 
 
-def role_dsn(dsn: str, role: str) -> str:
-    """The owner's DSN with another user and no password."""
-    parts = urlsplit(dsn)
-    host = parts.netloc.rpartition("@")[2]
-    return urlunsplit(parts._replace(netloc=f"{quote(role)}@{host}"))
-
-
 @contextlib.contextmanager
 def role_database(settings: Settings, role: str, given: str) -> Iterator[str]:
     """The database as that role: the setting's, or made from the owner's."""
@@ -208,7 +201,7 @@ def role_database(settings: Settings, role: str, given: str) -> Iterator[str]:
         yield given
         return
     with compose.database(settings) as dsn:
-        yield role_dsn(dsn, role)
+        yield databases.role_dsn(dsn, role)
 
 
 @contextlib.asynccontextmanager

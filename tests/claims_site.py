@@ -23,7 +23,7 @@ from claim_api.wallets.pages import Wallets
 from claim_api.web_database import WebDatabase
 from infra.claim_parts import earned_and_paid
 from infra.claiming import DatabasePart
-from infra.paying import role_dsn
+from infra.databases import role_dsn
 from infra.settings import Settings
 from tests.claims_world import ClaimsWorld, PayerHere
 from tests.hours import PEPPER

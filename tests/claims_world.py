@@ -32,8 +32,8 @@ from claim_api.signer.key import FileKey
 from claim_api.signer.last_signed import LastSigned
 from claim_api.signer.making import SignerConfig
 from claim_api.signer.service import Signer
+from infra.databases import role_dsn
 from infra.localnet import Localnet, LocalnetOptions
-from infra.paying import role_dsn
 from projections.metrics import ProjectionMetrics
 from projections.runner import ProjectionRunner, connector
 from projections.sealed import SealedProjection

@@ -21,7 +21,7 @@ from claim_api.payments.pages import Claims, ClaimTerms
 from claim_api.payments.waiting import Waiting
 from claim_api.web_database import WebDatabase
 from infra.claiming import DatabasePart
-from infra.paying import role_dsn
+from infra.databases import role_dsn
 from streams.chain import signing
 from tests.claims_parts import CLUSTER
 from tests.claims_world import ClaimsWorld

@@ -26,7 +26,7 @@ from claim_api.signer.making import SignerConfig
 from claim_api.signer.protocol import Answer, Question
 from claim_api.signer.service import Signer
 from claim_api.unix_socket import SocketError
-from infra.paying import role_dsn
+from infra.databases import role_dsn
 from streams.chain.rpc.config import EndpointConfig, PoolBounds
 from streams.chain.rpc.pool import RpcPool
 from tests.claims_parts import MARKER_SECRET, Crashed, verify

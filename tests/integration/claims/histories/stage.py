@@ -19,8 +19,8 @@ from claim_api.ledger.reserve import Limits, reserve
 from claim_api.ledger.rows import AllocationKey, Claim, Fee
 from claim_api.payer.door import Act as SignAction
 from claim_api.payer.door import Given, PrepareFor, Submit
+from infra.databases import role_dsn
 from infra.localnet import Fault
-from infra.paying import role_dsn
 from tests.integration.claims.histories import acts
 from tests.integration.claims.histories.acts import Act, Ask, History, ViewerPays
 from tests.integration.claims.histories.processes import Armed, PayerProcess, SignerProcess

@@ -13,7 +13,7 @@ import aiohttp
 import pytest
 
 from claim_api.web_database import WebDatabase
-from infra.paying import role_dsn
+from infra.databases import role_dsn
 from tests.claims_parts import DOMAIN
 from tests.integration.claims.processes.world import Processes, free_port, processes
 from tests.signed_in import SignedIn, sessions_on, sign_in

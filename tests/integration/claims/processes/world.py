@@ -19,7 +19,7 @@ from solders.keypair import Keypair
 
 from claim_api import schema as claims_schema
 from claim_api.chain.rpc import RpcChain
-from infra.paying import role_dsn
+from infra.databases import role_dsn
 from infra.postgres import EmbeddedPostgres
 from projections import schema
 from streams.chain import keyfile
