@@ -6,25 +6,20 @@ session key (losing it signs everybody out, nothing more).
 """
 
 import hashlib
-import os
 import secrets
-import stat
 from dataclasses import dataclass
 from pathlib import Path
 
 from blake3 import blake3
 
-from schemas.errors import TwzrdError
+from streams.chain import private_file
+from streams.chain.errors import KeyFileError as KeyFileError
 
 PEPPER_BYTES = 32
 OPERATOR_KEY_BYTES = 32
 MARKER_SECRET_BYTES = 32
 SESSION_KEY_BYTES = 32
 MAX_SESSION_KEYS = 4
-
-
-class KeyFileError(TwzrdError):
-    """A key file that is missing, malformed, or open to others."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +61,7 @@ def backup(pepper_file: Path, operator_key_file: Path, folder: Path) -> list[Pat
         if path.exists():
             raise KeyFileError(f"{path} is already there and is not overwritten; choose an empty folder")
     for path, text in copies:
-        if not _write_new(path, text):
+        if not private_file.write_new(path, text + "\n"):
             raise KeyFileError(f"{path} appeared while writing and is not overwritten; choose an empty folder")
     return [path for path, _ in copies]
 
@@ -115,7 +110,7 @@ def read_marker_secret(path: Path) -> bytes:
 
 def _make(path: Path, count: int) -> bool:
     _make_folder(path.parent)
-    return _write_new(path, secrets.token_hex(count))
+    return private_file.write_new(path, secrets.token_hex(count) + "\n")
 
 
 def _make_folder(folder: Path) -> None:
@@ -125,49 +120,12 @@ def _make_folder(folder: Path) -> None:
         raise KeyFileError(f"cannot make {folder}: {error.strerror}; choose another --home") from error
 
 
-def _write_new(path: Path, text: str) -> bool:
-    """Write a file that is whole or not there, even if we are killed; False if one is there already."""
-    unfinished = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    try:
-        descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-        with os.fdopen(descriptor, "w", encoding="ascii") as file:
-            os.fchmod(descriptor, 0o600)
-            file.write(text + "\n")
-            file.flush()
-            os.fsync(descriptor)
-        try:
-            os.link(unfinished, path)  # unlike rename, refuses an existing name
-        except FileExistsError:
-            return False
-        finally:
-            unfinished.unlink()
-        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-    except OSError as error:
-        raise KeyFileError(f"cannot write {path}: {error.strerror}; is the disk full or read-only?") from error
-    return True
-
-
 def _read_hex(path: Path, count: int, name: str) -> bytes:
     return _hex(path, _read_closed(path, count * 4, name).strip(), count, name)
 
 
 def _read_closed(path: Path, most: int, name: str) -> bytes:
-    """What the file begins with. Raises KeyFileError where others can read it."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY)
-    except FileNotFoundError:
-        raise KeyFileError(f"{name} file {path} is not there; make it with: twzrd keys init") from None
-    except OSError as error:
-        raise KeyFileError(f"cannot read {name} file {path}: {error.strerror}; whose file is it?") from error
-    with os.fdopen(descriptor, "rb") as file:
-        mode = stat.S_IMODE(os.fstat(descriptor).st_mode)
-        if mode & 0o077:
-            raise KeyFileError(f"{name} file {path} is open to others (mode {mode:04o}); close it: chmod 600 {path}")
-        return file.read(most)
+    return private_file.read_closed(path, most, name, "twzrd keys init")
 
 
 def _hex(path: Path, text: bytes, count: int, name: str) -> bytes:

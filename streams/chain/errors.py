@@ -8,7 +8,7 @@ class ChainError(TwzrdError):
 
 
 class KeyFileError(ChainError):
-    """A Solana key file that is missing, malformed, or open to others."""
+    """A key file that is missing, malformed, or open to others."""
 
 
 class TermsError(ChainError):
