@@ -154,6 +154,11 @@ class Moves:
         found: str | None = await self._pool.fetchval(sql("marker_of"), claim_id)
         return found
 
+    async def returned(self, after_claim_id: int, limit: int) -> list[tuple[int, str]]:
+        """(claim id, marker) of reserved claims with an attempt that was given up, which wait for their viewer."""
+        rows = await self._pool.fetch(sql("returned"), after_claim_id, limit)
+        return [(row["claim_id"], row["marker"]) for row in rows]
+
     async def counts(self) -> Mapping[str, tuple[int, float]]:
         """Of each state but confirmed: how many, and the age of the oldest in seconds."""
         return {

@@ -271,6 +271,11 @@ select attempt, transaction from claims.attempts where claim_id = $1 order by at
 -- name: marker_of
 select marker from claims.signer_claims where claim_id = $1;
 
+-- name: returned
+select claim_id, marker from claims.claims
+ where state = 'reserved' and fee <> 'server' and marker is not null and claim_id > $1
+ order by claim_id limit $2;
+
 -- name: counts_by_state
 select state, count(*) as claims, coalesce(extract(epoch from clock_timestamp() - min(reserved_at)), 0)::float8 as oldest_s
   from claims.claims where state <> 'confirmed' group by state;

@@ -35,6 +35,8 @@ class Pace:
     rent_every_s: float = 600.0
     rent_after_s: float = 86_400.0
     """A marker's rent comes back when its claim has been confirmed for so long: a day."""
+    returned_every_s: float = 300.0
+    """Between looks at the markers of claims that were given back to their viewers."""
     remembered_claims: int = 100_000
     """Claims of whose retries and looks we know in memory; nothing rests on it but the pace."""
 

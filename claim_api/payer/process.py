@@ -21,6 +21,7 @@ from claim_api.payer.intake import Intake
 from claim_api.payer.metrics import PayerMetrics
 from claim_api.payer.paper import FeePayer
 from claim_api.payer.rent import Rent
+from claim_api.payer.returned import Returned
 from claim_api.payer.sending import Sending
 from claim_api.payer.settle import Settling
 from claim_api.payer.watch import Watch
@@ -60,6 +61,7 @@ class Payer:
         )
         self.watch: Final = Watch(self._moves, chain, sending, settling, metrics, waits, self._pace, crash)
         self.rent: Final = Rent(self._moves, chain, fee_payer, metrics, self._pace.rent_after_s, crash)
+        self.returned: Final = Returned(self._moves, chain, settling)
         self.door: Final = Door(self._moves, signer, chain, fee_payer, sending, settling, metrics, crash)
         self._noticed = asyncio.Event()
         self._count_at_s = 0.0
@@ -70,7 +72,8 @@ class Payer:
             asyncio.create_task(self._listen(stop)),
             asyncio.create_task(self._loop(self._take, stop, self._rest)),
             asyncio.create_task(self._loop(self._look, stop, lambda: pause(stop, self._pace.watch_s))),
-            asyncio.create_task(self._loop(self._reclaim, stop, lambda: pause(stop, self._pace.rent_every_s))),
+            asyncio.create_task(self._loop(self.rent.step, stop, lambda: pause(stop, self._pace.rent_every_s))),
+            asyncio.create_task(self._loop(self.returned.step, stop, lambda: pause(stop, self._pace.returned_every_s))),
         ]
         stopping = asyncio.create_task(stop.wait())
         try:
@@ -109,9 +112,6 @@ class Payer:
             self._metrics.waiting.labels(state).set(count)
             self._metrics.oldest_s.labels(state).set(oldest_s)
 
-    async def _reclaim(self) -> None:
-        await self.rent.step()
-
     async def _rest(self) -> None:
         due_s = await self._moves.next_due_s()
         rest_s = self._pace.poll_s if due_s is None else min(self._pace.poll_s, max(0.01, due_s))
@@ -120,7 +120,7 @@ class Payer:
                 await self._noticed.wait()
 
     async def _loop(
-        self, step: Callable[[], Awaitable[None]], stop: asyncio.Event, rest: Callable[[], Awaitable[None]]
+        self, step: Callable[[], Awaitable[object]], stop: asyncio.Event, rest: Callable[[], Awaitable[None]]
     ) -> None:
         backoff = Backoff()
         while not stop.is_set():

@@ -199,6 +199,39 @@ async def test_an_action_that_nobody_signs_is_given_up(claims: ClaimsWorld) -> N
     assert await given(payer, Act(claim.claim_id)) != first
 
 
+async def given_up(claims: ClaimsWorld) -> None:
+    """As two looks at nodes that all lie leave it."""
+    await claims.owner.execute(
+        "update claims.attempts set fate = 'expired', decided_at = now();"
+        "update claims.claims set state = 'reserved', signature = null"
+    )
+
+
+async def test_what_landed_though_it_was_given_up_is_found_without_its_viewer(claims: ClaimsWorld) -> None:
+    claim = await viewer_claim(claims, "action")
+    payer = claims.payer()
+    transaction = await given(payer, Act(claim.claim_id))
+    await given_up(claims)
+    assert await payer.payer.returned.step() == 0
+    assert await claims.chain.send(signing.sign(transaction, claims.wallets[7])) is None
+    claims.slots(4)
+    await payer.look()
+    assert await claims.state(claim) == "reserved"  # nothing else asks
+    assert await payer.payer.returned.step() == 1
+    assert await claims.state(claim) == "confirmed"
+    assert await payer.payer.returned.step() == 0
+
+
+async def test_a_strangers_marker_of_a_claim_that_was_given_up_confirms_nothing(claims: ClaimsWorld) -> None:
+    claim = await viewer_claim(claims, "action")
+    payer = claims.payer()
+    await given(payer, Act(claim.claim_id))
+    await given_up(claims)
+    give_lamports(claims, Pubkey.from_string(await claims.owner.fetchval("select marker from claims.claims")))
+    assert await payer.payer.returned.step() == 0
+    assert await claims.state(claim) == "reserved"
+
+
 async def test_a_stranger_who_makes_the_marker_has_paid_nobody(claims: ClaimsWorld) -> None:
     """Lamports at the marker's address block the claim of their sender, and confirm nothing."""
     claim = await viewer_claim(claims, "action")

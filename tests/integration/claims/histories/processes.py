@@ -189,7 +189,7 @@ class PayerProcess(Process):
         )
 
     async def step(self, which: str) -> None:
-        """take, look or rent. What is away, or dies, is taken up in the next round."""
+        """take, look, rent or returned. What is away, or dies, is taken up in the next round."""
         with contextlib.suppress(*AWAY):
             await self.started()
             await self.doing(getattr(self.payer, {"take": "intake", "look": "watch"}.get(which, which)).step())

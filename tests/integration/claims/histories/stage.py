@@ -5,6 +5,7 @@ was a time when every node that answered lied.
 """
 
 import asyncio
+import contextlib
 from collections import Counter
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
@@ -139,7 +140,7 @@ class Stage:
 
     async def _round(self, slots: int) -> None:
         strikes, self._strikes = self._strikes, []
-        steps = [one.step(which) for one in self.payers for which in ("take", "look", "rent")]
+        steps = [one.step(which) for one in self.payers for which in ("take", "look", "rent", "returned")]
         if self._nobody_honest():
             self.lies += 1
         await asyncio.gather(*steps, *strikes)
@@ -233,13 +234,10 @@ class Stage:
     async def _api_dies(self, asked: Ask, committed: bool) -> None:
         if not committed:
             pool = await self._web(asked.api)
-            connection = await pool.acquire()
-            transaction = connection.transaction()
-            try:
-                await transaction.start()
+            with contextlib.suppress(ClaimRefused, *FAULTS):  # an earlier cut of the database is felt here
+                connection = await pool.acquire()
+                await connection.transaction().start()
                 await self._reserved(connection, asked, "server")
-            except ClaimRefused:
-                pass
         else:
             await self._reserve(asked)  # and its answer is lost
         self.webs[asked.api], pool = None, await self._web(asked.api)
@@ -315,8 +313,6 @@ class Stage:
         end_slot = cluster.chain.slot + SETTLE_SLOTS
         while cluster.chain.slot < end_slot and await self._open():
             await self._round(5)
-        for row in await owner.fetch("select claim_id from claims.claims where state = 'reserved' and fee <> 'server'"):
-            await self.payers[0].ask(PrepareFor(row["claim_id"]))  # the viewer comes back and looks
         self._slots(4)
         cluster.replay()
         self._slots(4)
