@@ -12,6 +12,7 @@ from solders.system_program import TransferParams, transfer
 from claim_api.ledger import reserve
 from claim_api.ledger.moves import Moves, NewAttempt
 from claim_api.ledger.sql import sql
+from claim_api.ledger.steps import Step
 from claim_api.payer.intake import Intake
 from claim_api.payer.watch import Watch
 from claim_api.signer import books as bookkeeping
@@ -19,6 +20,7 @@ from claim_api.signer import service
 from claim_api.signer.earlier import Earlier, Fate
 from streams.chain import payment, terms
 from tests.integration.claims.histories import acts
+from tests.integration.claims.histories.acts import Act, History
 from tests.integration.claims.histories.play import NOTHING
 
 MARKER_AT: Final = 2
@@ -111,29 +113,41 @@ def frozen_is_nothing(patch: pytest.MonkeyPatch) -> None:
 
 @dataclass(frozen=True)
 class Broken:
-    """words: of a fault that it leads to, any of them; needs: an act without which nobody could notice; sql: done
-    to the database before, and undone after."""
+    """words: of a fault that it leads to, any of them; needs: acts without which nobody could notice, any of them;
+    payers: of the histories, one where a second one would mend it at once; sql: done to the database before, and
+    undone after."""
 
     patch: Callable[[pytest.MonkeyPatch], None]
     words: tuple[str, ...]
     sql: str = NOTHING
     undo: str = NOTHING
-    needs: type | None = None
+    needs: tuple[type | Act, ...] = ()
+    payers: int = 2
+
+    def may_show_in(self, history: History) -> bool:
+        """Whether the history has what it needs."""
+        kinds = {type(act) for act in history.acts}
+        return not self.needs or any(one in kinds or one in history.acts for one in self.needs)
 
 
 KEY: Final = "claims.claim_allocations"
 BROKEN: Final[dict[str, Broken]] = {
     "no look before signing again": Broken(no_look, ("could land until", "was paid 2 times")),
-    "no marker": Broken(no_marker, ("was paid 2 times", "supply:"), needs=acts.AllLie),
-    "given up at the first look": Broken(one_look, ("was given up, and landed",), needs=acts.AllLie),
+    "no marker": Broken(no_marker, ("was paid 2 times", "supply:"), needs=(acts.AllLie,)),
+    "given up at the first look": Broken(one_look, ("was given up, and landed",), needs=(acts.AllLie,)),
     "no unique key": Broken(
         no_unique_key,
         ("stands in",),
         f"alter table {KEY} drop constraint claim_allocations_pkey",
         f"truncate {KEY}; alter table {KEY} add primary key (viewer_key, channel, epoch_start_s, revision)",
     ),
-    "stored after it was sent": Broken(store_after_send, ("is held", "supply:", "still")),
-    "no cap": Broken(no_cap, ("base units are signed for on",), needs=acts.Cap),
+    "stored after it was sent": Broken(
+        store_after_send,
+        ("is held", "supply:", "still"),
+        needs=(acts.Arm(Step.SENT), acts.Arm(Step.NOTED)),
+        payers=1,
+    ),
+    "no cap": Broken(no_cap, ("base units are signed for on",), needs=(acts.Cap,)),
     "no books": Broken(no_books, ("books do not have it",)),
-    "the switch is not looked at": Broken(frozen_is_nothing, ("while signing was frozen",), needs=acts.Freeze),
+    "the switch is not looked at": Broken(frozen_is_nothing, ("while signing was frozen",), needs=(acts.Freeze,)),
 }

@@ -18,8 +18,8 @@ async def test_what_is_broken_is_found(staged: Staged, name: str, monkeypatch: p
     broken = BROKEN[name]
     broken.patch(monkeypatch)
     for number in range(HISTORIES):
-        made = history(int(os.environ["TWZRD_SEED"]), number, payers=2)
-        if broken.needs is not None and not any(isinstance(act, broken.needs) for act in made.acts):
+        made = history(int(os.environ["TWZRD_SEED"]), number, broken.payers)
+        if not broken.may_show_in(made):
             continue
         found = faults(await played(staged, made, sql=broken.sql, undo=broken.undo))
         if any(word in " ".join(found) for word in broken.words):
