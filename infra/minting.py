@@ -94,6 +94,7 @@ async def create(settings: Settings, names: mint.TokenNames, mint_file: Path, *,
     """Make the mint, and key files that are not there yet. Made already: nothing happens. Raises TokenError."""
     async with node(settings) as client:
         payer, payer_made = keyfile.read_or_make(settings.fee_payer_path, "fee payer")
+        keyfile.write_public(settings.fee_payer_path, payer.pubkey())
         authority, authority_made = keyfile.read_or_make(settings.mint_authority_path, "mint authority")
         mint_key, mint_made = keyfile.read_or_make(mint_file, "mint")
         made = tuple(

@@ -44,7 +44,7 @@ async def claim(settings: Settings, claim_id: int) -> dict[str, Any]:
 
 async def retry(settings: Settings, claim_id: int, note: str) -> None:
     async with _owner(settings) as connection:
-        await operate.retry(connection, claim_id, note)
+        await operate.retry(connection, claim_id, note, settings.claim_fee)
 
 
 async def freeze(settings: Settings, because: str | None) -> None:

@@ -10,7 +10,6 @@ import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from functools import partial
-from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -38,11 +37,13 @@ from claim_api.signer.service import Signer
 from claim_api.unix_socket import SocketError
 from claim_api.wallets.siws import verify_binding
 from infra import compose, databases, keys
+from infra.fit_mint import wait_until_fit
 from infra.rpc_nodes import rpc_nodes
 from infra.settings import Settings
 from infra.stopping import stop_on_signals
 from schemas.errors import TwzrdError
 from streams.chain import keyfile
+from streams.chain.rpc.metrics import PoolMetrics
 from streams.chain.rpc.pool import RpcPool
 
 _log: Final = logging.getLogger(__name__)
@@ -69,7 +70,7 @@ async def sign(settings: Settings, metrics_port: int | None, *, crash: Crash = n
             "the mint authority and the fee payer are one key; the payer must not hold the authority's: make another"
         )
     with role_database(settings, SIGNER_ROLE, settings.signer_database_url) as dsn:
-        async with pooled(dsn, "twzrd sign") as pool, chain_of(settings) as chain:
+        async with pooled(dsn, "twzrd sign") as pool, chain_of(settings, registry) as chain:
             await opening.check_role(pool)
             secret = await _marker_secret(settings, pool)
             await opening.check_secret(pool, secret, fee_payer)
@@ -106,14 +107,16 @@ async def pay(
         role_database(settings, PAYER_ROLE, settings.payer_database_url) as dsn,
         compose.metrics_served(registry, metrics_port),
     ):
-        async with pooled(dsn, "twzrd pay") as pool, chain_of(settings) as chain:
+        async with pooled(dsn, "twzrd pay") as pool, chain_of(settings, registry) as chain:
             status = await _started(signer, stop)
             if status is None:
                 return
             _agree(settings, status, str(keypair.pubkey()))
+            mint, authority = mint_of(settings), Pubkey.from_string(status.authority)
+            await wait_until_fit(chain, mint, authority if settings.claim_source == "mint" else None, stop)
             config = PayerConfig(
-                mint=mint_of(settings),
-                authority=Pubkey.from_string(status.authority),
+                mint=mint,
+                authority=authority,
                 source=settings.claim_source,
                 price_micro_lamports=settings.priority_fee_micro_lamports,
                 pace=pace or Pace(),
@@ -170,18 +173,13 @@ def mint_of(settings: Settings) -> Pubkey:
 def fee_payer_address(settings: Settings) -> Pubkey:
     """The public half of the fee payer's key, from the file beside the key where there is one (<key>.pub, so that the
     signer's user need not be able to read the key), else from the key. Raises PayingError, KeyFileError."""
-    public = public_path(settings.fee_payer_path)
+    public = keyfile.public_path(settings.fee_payer_path)
     if not public.exists():
         return keyfile.read(settings.fee_payer_path, "fee payer").pubkey()
     try:
         return Pubkey.from_string(public.read_text(encoding="ascii").strip())
     except (OSError, ValueError) as error:
         raise PayingError(f"{public} holds no address: {error}; it must be the fee payer's public key") from error
-
-
-def public_path(key_file: Path) -> Path:
-    """Where the public half of a key may stand."""
-    return key_file.with_name(key_file.name + ".pub")
 
 
 def domain_of(settings: Settings) -> str:
@@ -227,9 +225,11 @@ async def pooled(dsn: str, name: str) -> AsyncIterator[Any]:
 
 
 @contextlib.asynccontextmanager
-async def chain_of(settings: Settings) -> AsyncIterator[RpcChain]:
-    """The cluster of the settings."""
+async def chain_of(settings: Settings, registry: CollectorRegistry | None = None) -> AsyncIterator[RpcChain]:
+    """The cluster of the settings. registry: where the numbers of its nodes go."""
     pool = RpcPool(rpc_nodes(settings))
+    if registry is not None:
+        registry.register(PoolMetrics(pool))
     await pool.start()
     try:
         yield RpcChain(pool)

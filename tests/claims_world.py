@@ -19,6 +19,7 @@ from solders.pubkey import Pubkey
 
 from claim_api.chain.port import Chain
 from claim_api.chain.rpc import RpcChain
+from claim_api.ledger import operate
 from claim_api.ledger.reconcile import Difference, Expected, differences
 from claim_api.ledger.reserve import Limits, Wanted, reserve
 from claim_api.ledger.rows import Claim, Fee
@@ -173,6 +174,10 @@ class ClaimsWorld:
             crash=crash,
         )
         return PayerHere(made, metrics, self)
+
+    async def retry(self, claim: Claim, fee: Literal["server", "viewer"] = "server") -> None:
+        """As the operator does it."""
+        await operate.retry(self.owner, claim.claim_id, "the test says so", fee)
 
     def slots(self, count: int = 1) -> None:
         """So many slots pass."""

@@ -45,6 +45,7 @@ class Account:
 
     lamports: int
     owner: str
+    data: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

@@ -118,7 +118,7 @@ class RpcChain:
             raise ValueError(f"{len(addresses)} addresses; at most {MAX_ACCOUNTS}")
         params = [list(addresses), {**FINALIZED, "encoding": "base64"}]
         value = (await self._call("getMultipleAccounts", params))["value"]
-        return [None if one is None else Account(int(one["lamports"]), one["owner"]) for one in value]
+        return [None if one is None else _account(one) for one in value]
 
     async def supply_base_units(self, mint: str) -> int:
         return int((await self._call("getTokenSupply", [mint, FINALIZED]))["value"]["amount"])
@@ -140,6 +140,10 @@ class RpcChain:
         if not look.answers:
             raise ChainAway(f"{method}: {'; '.join(f'{name}: {why}' for name, why in look.missing.items())}"[:500])
         return look.answers, look.nodes
+
+
+def _account(value: Any) -> Account:
+    return Account(int(value["lamports"]), value["owner"], base64.b64decode(value["data"][0]))
 
 
 def _present(names: Sequence[str], answers: Iterable[Any]) -> set[str]:

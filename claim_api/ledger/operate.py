@@ -5,7 +5,7 @@ nothing new is being signed.
 """
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from claim_api.ledger.errors import LedgerError
 from claim_api.ledger.sql import sql
@@ -37,13 +37,17 @@ async def claim(connection: Any, claim_id: int) -> dict[str, Any]:
     }
 
 
-async def retry(connection: Any, claim_id: int, note: str) -> None:
-    """held -> reserved. The signer and the chain decide as ever: a claim that was paid is found paid. Raises
-    LedgerError where it is not held."""
-    if not await connection.fetch(sql("retry_held"), claim_id, note):
+async def retry(connection: Any, claim_id: int, note: str, fee: Literal["server", "viewer"]) -> None:
+    """held -> reserved; so is what waits for its viewer to sign. To the viewer's wallet in force, unless something was
+    signed for the claim already. fee: who pays it, where it was not the server's. The signer and the chain decide as
+    ever: a claim that was paid is found paid. Raises LedgerError."""
+    async with connection.transaction():
+        await connection.execute(signer_sql("lock_books"))
+        moved = await connection.fetch(sql("retry_claim"), claim_id, note, fee)
+    if not moved:
         row = await connection.fetchrow(sql("claim"), claim_id)
         said = "not there" if row is None else row["state"]
-        raise LedgerError(f"claim {claim_id} is {said}, not held; only held claims are retried")
+        raise LedgerError(f"claim {claim_id} is {said}; only one that is held, or waits for its viewer, is retried")
 
 
 async def freeze(connection: Any, because: str | None) -> None:

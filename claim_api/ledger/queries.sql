@@ -319,14 +319,23 @@ select attempt, signature, blockhash, last_valid_block_height, fate, signed_at, 
 -- name: audit_of
 select at, actor, action, detail::text as detail from claims.audit_log where subject = $1 order by audit_id;
 
--- name: retry_held
+-- Under the lock on the signer's books. To the wallet in force now, where nothing was ever signed for the claim: what is
+-- booked stays as it was booked. A claim that waits for its viewer is paid as the server pays others ($3).
+-- name: retry_claim
 with moved as (
-    update claims.claims set state = 'reserved', held_because = null, not_before = clock_timestamp()
-     where claim_id = $1 and state = 'held'
-    returning claim_id),
+    update claims.claims c
+       set state = 'reserved', held_because = null, not_before = clock_timestamp(),
+           fee = case when c.fee = 'server' then c.fee else $3 end,
+           wallet = coalesce((select w.wallet from claims.wallets_in_force w
+                               where w.viewer_key = c.viewer_key
+                                 and not exists (select 1 from claims.signer_claims s where s.claim_id = c.claim_id)),
+                             c.wallet)
+     where c.claim_id = $1 and (c.state = 'held' or (c.state = 'reserved' and c.fee <> 'server'))
+    returning c.claim_id, c.wallet, c.fee),
 noted as (
     insert into claims.audit_log (actor, action, subject, detail)
-    select 'operator', 'retry claim', 'claim ' || claim_id, jsonb_build_object('note', $2::text) from moved)
+    select 'operator', 'retry claim', 'claim ' || claim_id,
+           jsonb_build_object('note', $2::text, 'wallet', wallet, 'fee', fee) from moved)
 select claim_id, pg_notify('twzrd_claims', claim_id::text), pg_notify('twzrd_claim_states', claim_id::text) from moved;
 
 -- name: set_frozen

@@ -46,16 +46,21 @@ select distinct on (a.claim_id) a.claim_id, a.attempt, a.blockhash, a.last_valid
 
 -- The day of UTC, never earlier than one that was signed in.
 -- name: day
-select greatest((clock_timestamp() at time zone 'UTC')::date, max(day)) from claims.signer_claims;
+select greatest((clock_timestamp() at time zone 'UTC')::date, max(day)) from claims.signer_days;
 
 -- name: signed_on
-select coalesce(sum(amount_base_units), 0) from claims.signer_claims where day = $1;
+select coalesce((select base_units from claims.signer_days where day = $1), 0);
 
 -- name: book_claims
-insert into claims.signer_claims (claim_id, viewer_key, wallet, amount_base_units, marker, marker_seed, day)
-select g.*, $7::date
-  from unnest($1::bigint[], $2::bigint[], $3::text[], $4::numeric[], $5::text[], $6::text[])
-       as g(claim_id, viewer_key, wallet, amount_base_units, marker, marker_seed);
+with booked as (
+    insert into claims.signer_claims (claim_id, viewer_key, wallet, amount_base_units, marker, marker_seed, day)
+    select g.*, $7::date
+      from unnest($1::bigint[], $2::bigint[], $3::text[], $4::numeric[], $5::text[], $6::text[])
+           as g(claim_id, viewer_key, wallet, amount_base_units, marker, marker_seed)
+    returning amount_base_units)
+insert into claims.signer_days as d (day, base_units)
+select $7::date, sum(amount_base_units) from booked
+    on conflict (day) do update set base_units = d.base_units + excluded.base_units;
 
 -- name: book_allocations
 insert into claims.signer_allocations (viewer_key, channel, epoch_start_s, revision, claim_id)

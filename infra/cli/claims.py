@@ -87,7 +87,10 @@ def show(settings: Settings, claim_id: int, as_json: bool) -> None:
 @_note_option
 @click.pass_obj
 def retry(settings: Settings, claim_id: int, note: str) -> None:
-    """Let a held claim go on. Signer and chain decide as ever: what was paid is found paid."""
+    """Let a claim go on that is held, or that waits for its viewer: to the wallet in force, if nothing was signed yet.
+
+    Signer and chain decide as ever: what was paid is found paid.
+    """
     from infra import operating
 
     run(operating.retry(settings, claim_id, note))

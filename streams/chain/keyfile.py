@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from solders.keypair import Keypair
+from solders.pubkey import Pubkey
 
 from streams.chain import private_file
 from streams.chain.errors import KeyFileError
@@ -34,6 +35,22 @@ def read_or_make(path: Path, name: str) -> tuple[Keypair, bool]:
     """The key pair in `path`, made now where there is none; and whether it was. Raises KeyFileError."""
     made = False if path.exists() else write_new(path, Keypair())
     return read(path, name), made
+
+
+def public_path(path: Path) -> Path:
+    """Where the public half of a key may stand beside it, for those who may not read the key."""
+    return path.with_name(path.name + ".pub")
+
+
+def write_public(path: Path, address: Pubkey) -> None:
+    """The public half beside the key, readable for all; a file that is there stays. Raises KeyFileError."""
+    public = public_path(path)
+    try:
+        if not public.exists():
+            public.write_text(f"{address}\n", encoding="ascii")
+            public.chmod(0o644)
+    except OSError as error:
+        raise KeyFileError(f"{public} cannot be written: {error}; it holds the public half of {path}") from error
 
 
 def _parse(text: bytes, what: str) -> Keypair:

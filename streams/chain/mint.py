@@ -82,6 +82,18 @@ class MintState:
         """Names of what makes it unfit to pay claims from."""
         return tuple(EXTENSIONS.get(one, f"extension {one}") for one in self.extensions if one in HARMFUL)
 
+    def unfit(self, minter: Pubkey | None) -> tuple[str, ...]:
+        """Why no claims can be paid in it, each with the mend; empty where they can. minter: who is to mint; None where
+        nobody does (claims come out of a treasury)."""
+        found = []
+        if self.decimals != DECIMALS:
+            found.append(f"it has {self.decimals} decimals, and amounts are made for {DECIMALS}; make another mint")
+        if self.harmful:
+            found.append(f"it has {', '.join(self.harmful)}: holders may lose what was paid out; make another mint")
+        if minter is not None and self.mint_authority != minter:
+            found.append(f"its authority is {self.mint_authority or 'nobody'}, the signer's key is {minter}")
+        return tuple(found)
+
 
 def account_bytes() -> int:
     """Size at which the account is made: with the pointer. The metadata make it grow, its rent is paid beforehand."""

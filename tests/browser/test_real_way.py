@@ -172,7 +172,9 @@ async def test_some_hours_are_claimed_and_the_rest_later(site: RealSite, few_hou
     assert site.paid() == sum(one.base_units for one in few_hours)
 
 
-async def test_forget_me_reaches_the_control_stream(site: RealSite) -> None:
+async def test_forget_me_reaches_the_control_stream_and_what_is_sealed_stays_theirs(
+    site: RealSite, few_hours: list[MadeHour]
+) -> None:
     await site.sign_in()
     await site.tab.page.get_by_role("button", name="Forget me …").click()
     await site.tab.page.get_by_role("button", name="Forget me", exact=True).click()
@@ -181,6 +183,12 @@ async def test_forget_me_reaches_the_control_stream(site: RealSite) -> None:
     assert [one.viewer for one in said if isinstance(one, control.OptOut)] == [f"twitch:id:{FIRST_ID}"]
     await site.tab.open()
     await site.tab.see("See what your hours in chat have earned.")
+    await site.sign_in()
+    await site.tab.connect()
+    await site.tab.page.get_by_role("button", name=re.compile(r"^Claim .* CHAT$")).click()
+    await site.tab.see("Reserved for you.")
+    await site.payer.until_confirmed(1)
+    assert site.paid() == sum(one.base_units for one in few_hours)
 
 
 async def test_a_viewer_who_pays_the_fee_signs_and_is_paid(

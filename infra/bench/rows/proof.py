@@ -1,4 +1,4 @@
-"""GET proof over HTTP: an epoch of 20,000 leaves, wrk with 32 connections on the same cores; and the first, cold."""
+"""GET proof over HTTP: an epoch of 20,000 leaves, wrk with 64 connections on the same cores; and the first, cold."""
 
 import asyncio
 import json
@@ -19,7 +19,7 @@ NAME: Final = "proof"
 WORK: Final = "GET proof, epoch of 20,000 leaves"
 TARGET: Final = "10 k requests/s, p99 under 10 ms; cold under 15 ms"
 LEAVES: Final = 20_000
-CONNECTIONS: Final = 32
+CONNECTIONS: Final = 64
 SECONDS: Final = 6
 ASKED_REFS: Final = 4_000
 SCRIPT: Final = """

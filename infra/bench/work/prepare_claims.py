@@ -19,6 +19,8 @@ from infra.keys import init_session_key, read_session_keys
 from streams.log.named_sql import load
 
 QUERIES: Final = Path(__file__).with_name("prepare_claims.sql")
+AT_ONCE: Final = 1_000
+"""Wallets of one transaction: each binding holds a lock until its end, and the server has room for some thousands."""
 
 
 async def main(dsn: str, session_key: Path, public_url: str, out: Path) -> None:
@@ -33,13 +35,11 @@ async def main(dsn: str, session_key: Path, public_url: str, out: Path) -> None:
     messages = [_message(domain, public_url, wallet, viewer) for viewer, wallet in zip(viewers, wallets, strict=True)]
     await connection.execute(sql["put_users"], viewers)
     await connection.execute(sql["put_sessions"], [hash_of(one) for one in tokens], viewers)
-    await connection.fetchval(
-        sql["put_wallets"],
-        viewers,
-        [str(one.pubkey()) for one in wallets],
-        messages,
-        [bytes(wallet.sign_message(message)) for wallet, message in zip(wallets, messages, strict=True)],
-    )
+    addresses = [str(one.pubkey()) for one in wallets]
+    signed = [bytes(wallet.sign_message(message)) for wallet, message in zip(wallets, messages, strict=True)]
+    for start in range(0, len(viewers), AT_ONCE):
+        some = slice(start, start + AT_ONCE)
+        await connection.fetchval(sql["put_wallets"], viewers[some], addresses[some], messages[some], signed[some])
     await connection.execute("analyze")
     await connection.close()
     lines = "".join(f"{name}={key.sign(name, one)} {key.csrf_token(hash_of(one))}\n" for one in tokens)

@@ -94,6 +94,8 @@ def test_a_mint_is_made_shown_and_handed_over(start: Start, twzrd: Twzrd, tmp_pa
     assert len(made["keys_made"]) == 3
     for path in made["keys_made"]:
         assert Path(path).stat().st_mode & 0o777 == 0o600
+    public = Path(next(one for one in made["keys_made"] if "fee-payer" in one) + ".pub")
+    assert public.read_text() == made["fee_payer"] + "\n" and public.stat().st_mode & 0o777 == 0o644
     again = twzrd("token", "create", **nodes)
     assert "was there already" in again.out
     assert again.last_line == f"export TWZRD_MINT={made['mint']}"

@@ -7,8 +7,9 @@ import msgspec
 import pytest
 
 from claim_api.chain.port import Finding, Look, Subject
-from claim_api.ledger.operate import freeze, retry
-from claim_api.ledger.rows import Claim
+from claim_api.ledger.errors import LedgerError
+from claim_api.ledger.operate import freeze
+from claim_api.ledger.rows import Claim, Fee
 from claim_api.ledger.steps import Step
 from claim_api.unix_socket import SocketError
 from infra.localnet import Fault
@@ -211,9 +212,58 @@ async def test_a_permanent_error_holds_the_claim_and_retry_lets_it_go_on(claims:
     assert "refused_by_chain" in str(await claims.held_because(claim))
     assert claims.paid(7) == 0
     claims.authority = real
-    await retry(claims.owner, claim.claim_id, "the right key is back")
+    await claims.retry(claim)
     await claims.payer(claims.signer()).until_confirmed(claim)
     await paid_once(claims, claim)
+
+
+async def test_a_wallet_changed_before_anything_was_signed_is_paid_after_a_retry(claims: ClaimsWorld) -> None:
+    claim = await claims.viewer_with_claim()
+    old = claims.wallets[7]
+    new = await claims.bind(7)
+    await claims.owner.execute("update claims.user_wallets set effective_at = now()")
+    payer = claims.payer()
+    await payer.take()
+    assert str(await claims.held_because(claim)).startswith("wallet_not_in_force")
+    await claims.retry(claim)
+    await payer.until_confirmed(claim)
+    assert claims.paid(7) == claim.amount_base_units  # the new one
+    claims.wallets[7] = old
+    assert claims.paid(7) == 0
+    claims.wallets[7] = new
+    assert await reconciled(claims) == []
+
+
+async def test_a_wallet_changed_after_the_signing_is_not_paid_beside_the_old_one(claims: ClaimsWorld) -> None:
+    """What the books have for the old wallet stays so, whatever an operator does."""
+    claim = await claims.viewer_with_claim()
+    crash = Crasher(Step.SIGNED)
+    with pytest.raises(Crashed):
+        await claims.payer(claims.signer(crash), crash).take()
+    await claims.bind(7)
+    await claims.owner.execute("update claims.user_wallets set effective_at = now()")
+    payer = claims.payer()
+    for _ in range(2):
+        claims.slots(200)
+        await payer.take()
+        assert await claims.state(claim) == "held"
+        await claims.retry(claim)
+    assert await claims.owner.fetchval("select wallet from claims.claims") == claim.wallet
+    assert claims.paid(7) == 0
+
+
+@pytest.mark.parametrize("fee", ["viewer", "action"])
+async def test_what_waits_for_a_viewer_who_does_not_come_goes_on_as_the_server_pays(
+    claims: ClaimsWorld, fee: Fee
+) -> None:
+    claim = await claims.viewer_with_claim(fee=fee)
+    payer = claims.payer()
+    assert await payer.take() == 0
+    await claims.retry(claim)
+    await payer.until_confirmed(claim)
+    await paid_once(claims, claim)
+    with pytest.raises(LedgerError, match="is confirmed"):
+        await claims.retry(claim)
 
 
 async def test_a_refusal_of_the_signer_holds_the_claim(claims: ClaimsWorld) -> None:

@@ -27,6 +27,7 @@ DENIED: dict[str, list[str]] = {
         "values (1, 1, '', 1, '')",
         "insert into claims.signer_claims (claim_id, viewer_key, wallet, amount_base_units, marker, marker_seed, day) "
         "values (1, 1, '', 1, '', '', now())",
+        "insert into claims.signer_days values (now(), 0)",
         "update claims.switches set frozen = false",
         "update claims.binding_rule set change_wait_s = 0",
         "update claims.audit_log set actor = ''",
@@ -49,6 +50,7 @@ DENIED: dict[str, list[str]] = {
         "delete from claims.attempts",
         "delete from claims.signer_allocations",
         "insert into claims.signer_attempts values (1, 1, '', 1, '')",
+        "update claims.signer_days set base_units = 0",
         "update claims.switches set daily_cap_base_units = null",
         "select claims.bind_wallet(1, 'w', '', '', 'siws')",
         "select * from claims.sessions",
@@ -64,6 +66,7 @@ DENIED: dict[str, list[str]] = {
         "delete from claims.signer_claims",
         "delete from claims.signer_allocations",
         "delete from claims.signer_attempts",
+        "delete from claims.signer_days",
         "update claims.signer_attempts set last_valid_block_height = 0",
         "update claims.attempts set fate = 'expired'",
         "update claims.switches set frozen = false",

@@ -230,7 +230,7 @@ async def test_the_day_never_goes_back(claims: ClaimsWorld) -> None:
     await set_cap(claims.owner, made[0].amount_base_units)
     await ask(claims, made[0])
     # The clock of tomorrow's signing was ahead; today's cap is that day's.
-    await claims.owner.execute("update claims.signer_claims set day = day + 1")
+    await claims.owner.execute("update claims.signer_days set day = day + 1")
     [answer] = await ask(claims, made[1])
     assert isinstance(answer, Refused) and answer.code is Code.OVER_CAP
 
@@ -295,7 +295,7 @@ async def test_a_database_restored_from_an_old_copy_is_not_signed_from(claims: C
     # The old copy: before the claim was reserved.
     await claims.owner.execute(
         "truncate claims.claims, claims.claim_allocations, claims.attempts, claims.signer_claims, "
-        "claims.signer_allocations, claims.signer_attempts restart identity"
+        "claims.signer_allocations, claims.signer_attempts, claims.signer_days restart identity"
     )
     await claims.hours(7, first=1)
     again = await claims.reserve(7)

@@ -23,6 +23,9 @@ select c.*, (select sum(amount_base_units) from claims.claim_allocations a where
   from claims.claims c order by claim_id"""
 ALLOCATIONS: Final = "select viewer_key, channel, epoch_start_s, revision, claim_id from claims.claim_allocations"
 BOOKED: Final = "select claim_id, attempt, message from claims.signer_attempts order by claim_id, attempt"
+DAYS_APART: Final = """
+select day from (select day, sum(amount_base_units) as base_units from claims.signer_claims group by day) c
+  full join claims.signer_days d using (day) where c.base_units is distinct from d.base_units"""
 GIVEN_UP: Final = """
 select substr(subject, 7)::bigint as claim_id, (detail ->> 'attempt')::integer as attempt
   from claims.audit_log where action = 'expired attempt'"""
@@ -64,6 +67,7 @@ class Evidence:
     failed: frozenset[bytes]
     booked: Sequence[Signed]
     given_up: Sequence[tuple[int, int]]
+    days_apart: Sequence[Any] = ()
     signed_while_frozen: int = 0
     over_cap: Sequence[str] = ()
     lies: int = 0
@@ -89,6 +93,7 @@ async def evidence_of(stage: Stage, starting_supply: int) -> Evidence:
         failed=_failed(setting),
         booked=_booked(setting, await owner.fetch(BOOKED)),
         given_up=[(row["claim_id"], row["attempt"]) for row in await owner.fetch(GIVEN_UP)],
+        days_apart=[row["day"] for row in await owner.fetch(DAYS_APART)],
         signed_while_frozen=stage.signed_while_frozen,
         over_cap=stage.over_cap,
         lies=stage.lies,

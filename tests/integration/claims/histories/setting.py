@@ -47,7 +47,8 @@ EMPTY: Final = """
 update skewed.clock set offset_s = 0;
 update claims.switches set frozen = false, frozen_because = null, daily_cap_base_units = null;
 truncate claims.twitch_users, claims.sessions, claims.user_wallets, claims.claims, claims.claim_allocations,
-         claims.attempts, claims.signer_claims, claims.signer_allocations, claims.signer_attempts, claims.audit_log
+         claims.attempts, claims.signer_claims, claims.signer_allocations, claims.signer_attempts, claims.signer_days,
+         claims.audit_log
          restart identity;
 """
 

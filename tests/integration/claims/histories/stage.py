@@ -127,7 +127,7 @@ class Stage:
                 await setting.owner.execute("update skewed.clock set offset_s = $1", offset_s)
             case acts.Retry():
                 for row in await setting.owner.fetch("select claim_id from claims.claims where state = 'held'"):
-                    await retry(setting.owner, row["claim_id"], "the history says so")
+                    await retry(setting.owner, row["claim_id"], "the history says so", "server")
             case acts.Slots(count):
                 self._slots(count)
             case acts.Rounds(count, slots):

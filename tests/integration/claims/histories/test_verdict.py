@@ -65,6 +65,7 @@ SPOILT: dict[str, tuple[Spoil, str]] = {
     "given up, and landed": (lambda one: replace(one, given_up=[(1, 1)]), "was given up, and landed"),
     "signed while frozen": (lambda one: replace(one, signed_while_frozen=1), "while signing was frozen"),
     "over the cap": (lambda one: replace(one, over_cap=["9 of 8"]), "9 of 8"),
+    "a day's sum": (lambda one: replace(one, days_apart=["2026-01-01"]), "sum of 2026-01-01 is not that"),
     "never ended": (lambda one: replace(held("x"), claims=[{**CLAIM, "state": "signed"}]), "still signed"),
     "held for nothing": (lambda one: held("wallet_not_in_force: W"), "nothing explains it"),
 }  # fmt: skip

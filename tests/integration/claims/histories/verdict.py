@@ -103,6 +103,7 @@ def _books(found: Evidence) -> Iterator[str]:
         else:
             paid[one.claim_id] += 1
     yield from (f"claim {claim} was paid {times} times" for claim, times in paid.items() if times > 1)
+    yield from (f"the books' sum of {day} is not that of its claims" for day in found.days_apart)
 
 
 def _two_alive(found: Evidence) -> Iterator[str]:

@@ -95,3 +95,21 @@ def test_whatever_an_account_holds_is_read_or_told(data: st.DataObject) -> None:
 def test_names_that_wallets_would_cut_are_refused(given_: tuple[str, str, str]) -> None:
     with pytest.raises(TermsError, match="a token's"):
         mint.TokenNames(*given_)
+
+
+def test_a_mint_of_ours_is_fit_to_pay_claims_in() -> None:
+    assert read(ACCOUNT).unfit(AUTHORITY.pubkey()) == read(ACCOUNT).unfit(None) == ()
+
+
+@pytest.mark.parametrize(
+    ("account", "minter", "words"),
+    [
+        (ACCOUNT, SERVER.pubkey(), f"its authority is {AUTHORITY.pubkey()}, the signer's key is {SERVER.pubkey()}"),
+        (b"\0" * 36 + ACCOUNT[36:], AUTHORITY.pubkey(), "its authority is nobody"),
+        (ACCOUNT[:44] + b"\6" + ACCOUNT[45:], None, "it has 6 decimals"),
+        (ACCOUNT + struct.pack("<HH", 12, 32) + bytes(32), None, "it has permanent delegate"),
+    ],
+)
+def test_why_a_mint_is_not_fit_is_said(account: bytes, minter: Pubkey | None, words: str) -> None:
+    [said] = read(account).unfit(minter)
+    assert said.startswith(words)
