@@ -94,8 +94,8 @@ async def evidence_of(stage: Stage, starting_supply: int) -> Evidence:
         booked=_booked(setting, await owner.fetch(BOOKED)),
         given_up=[(row["claim_id"], row["attempt"]) for row in await owner.fetch(GIVEN_UP)],
         days_apart=[row["day"] for row in await owner.fetch(DAYS_APART)],
-        signed_while_frozen=stage.signed_while_frozen,
-        over_cap=stage.over_cap,
+        signed_while_frozen=stage.operator.signed_while_frozen,
+        over_cap=stage.operator.over_cap,
         lies=stage.lies,
         figures=stage.figures,
     )

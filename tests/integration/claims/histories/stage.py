@@ -1,7 +1,7 @@
 """One history acted out: its world, its processes, what they are made to suffer; and how all is brought up again.
 
-What the verdict needs to know of the way is written down here: what was frozen when, what cap held, and whether there
-was a time when every node that answered lied.
+What the verdict needs to know of the way is written down here: whether there was a time when every node that answered
+lied; and by the operator, what was frozen when and what cap held.
 """
 
 import asyncio
@@ -15,7 +15,6 @@ import asyncpg
 
 from claim_api.database_faults import FAULTS
 from claim_api.ledger.errors import ClaimRefused
-from claim_api.ledger.operate import freeze, retry, set_cap
 from claim_api.ledger.reserve import Limits, reserve
 from claim_api.ledger.rows import AllocationKey, Claim, Fee
 from claim_api.payer.door import Act as SignAction
@@ -26,10 +25,10 @@ from tests.integration.claims.histories import acts
 from tests.integration.claims.histories.acts import Act, Ask, History, ViewerPays
 from tests.integration.claims.histories.processes import Armed, PayerProcess, SignerProcess
 from tests.integration.claims.histories.setting import Setting
+from tests.integration.claims.histories.switching import HOUR_BASE_UNITS, Operator
 from tests.integration.claims.histories.wallet import refreshed, signed_by
 from tests.seals import CHANNEL
 
-HOUR_BASE_UNITS: Final = 8_000_000_000
 SETTLE_SLOTS: Final = 900
 """Within so many slots of a world without faults every claim must have found its end."""
 
@@ -42,18 +41,13 @@ class Stage:
     setting: Setting
     figures: Counter[str] = field(default_factory=Counter)
     armed: Armed = field(default_factory=Armed)
-    frozen_at: dict[str, int] = field(default_factory=dict)
-    """While frozen: how many attempts the books had when it began."""
-    signed_while_frozen: int = 0
-    over_cap: list[str] = field(default_factory=list)
     lies: int = 0
     """Looks at which nobody honest answered."""
-    _cap: int | None = None
-    _had: dict[Any, int] = field(default_factory=dict)
     _strikes: list[Coroutine[Any, Any, None]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._cutting = asyncio.Lock()
+        self.operator = Operator(self.setting.owner)
         numbers = range(self.history.payers)
         self.signers = [SignerProcess(self.setting, number, self.armed) for number in numbers]
         self.payers = [PayerProcess(self.setting, self.signers[number], self.armed) for number in numbers]
@@ -118,16 +112,15 @@ class Stage:
             case acts.Replay():
                 cluster.replay()
             case acts.Freeze():
-                await self._freeze()
+                await self.operator.freeze()
             case acts.Unfreeze():
-                await self._unfreeze()
+                await self.operator.unfreeze()
             case acts.Cap(hours):
-                await self._set_cap(None if hours is None else hours * HOUR_BASE_UNITS)
+                await self.operator.set_cap(None if hours is None else hours * HOUR_BASE_UNITS)
             case acts.Clock(offset_s):
                 await setting.owner.execute("update skewed.clock set offset_s = $1", offset_s)
             case acts.Retry():
-                for row in await setting.owner.fetch("select claim_id from claims.claims where state = 'held'"):
-                    await retry(setting.owner, row["claim_id"], "the history says so", "server")
+                await self.operator.retry_held()
             case acts.Slots(count):
                 self._slots(count)
             case acts.Rounds(count, slots):
@@ -268,36 +261,6 @@ class Stage:
             if act.how == "act":
                 self.setting.cluster.replay()
 
-    # ---- the operator ----------------------------------------------------------------------------------------------
-
-    async def _attempts(self) -> int:
-        return int(await self.setting.owner.fetchval("select count(*) from claims.signer_attempts"))
-
-    async def _freeze(self) -> None:
-        await freeze(self.setting.owner, "the history says so")
-        self.frozen_at = {"attempts": await self._attempts()}
-
-    async def _unfreeze(self) -> None:
-        if self.frozen_at:
-            self.signed_while_frozen += await self._attempts() - self.frozen_at["attempts"]
-            self.frozen_at = {}
-        await freeze(self.setting.owner, None)
-
-    async def _by_day(self) -> dict[Any, int]:
-        rows = await self.setting.owner.fetch(
-            "select day, sum(amount_base_units)::bigint as sum from claims.signer_claims group by day"
-        )
-        return {row["day"]: row["sum"] for row in rows}
-
-    async def _set_cap(self, base_units: int | None) -> None:
-        if self._cap is not None:
-            for day, signed in (await self._by_day()).items():
-                most = max(self._cap, self._had.get(day, 0))
-                if signed > most:
-                    self.over_cap.append(f"{signed} base units are signed for on {day}, {most} may be")
-        await set_cap(self.setting.owner, base_units)
-        self._cap, self._had = base_units, await self._by_day()
-
     # ---- the end ---------------------------------------------------------------------------------------------------
 
     async def settle(self) -> None:
@@ -307,8 +270,8 @@ class Stage:
         self.armed.at.clear()
         await self._round(1)  # strikes that wait still fall
         cluster.well()
-        await self._unfreeze()
-        await self._set_cap(None)
+        await self.operator.unfreeze()
+        await self.operator.set_cap(None)
         await owner.execute("update skewed.clock set offset_s = 0")
         end_slot = cluster.chain.slot + SETTLE_SLOTS
         while cluster.chain.slot < end_slot and await self._open():
