@@ -7,7 +7,7 @@ the claim side is off: it needs a session key and Twitch credentials.
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_network
 from typing import Final
@@ -36,8 +36,7 @@ from infra.twitch_login.state import CLIENT_ID, CLIENT_SECRET
 from schemas import control
 from streams.chain.rpc.metrics import PoolMetrics
 from streams.chain.rpc.pool import RpcPool
-from streams.collect.live.control import say
-from streams.log.port import Log, LogError
+from streams.log.port import LogError
 
 _log: Final = logging.getLogger(__name__)
 WEB_ROLE: Final = "twzrd_web"
@@ -143,15 +142,16 @@ def _rpc(shared: Shared, settings: Settings, registry: CollectorRegistry) -> lis
     return [RpcPart(pool, RpcProxy(pool, shared.counters), shared.limits.address)]
 
 
-def opt_out_to(log: Log) -> SayOptOut:
-    """What `twzrd optout add` does, for one viewer who asks for it themselves. Raises ApiError 503."""
+def opt_out_by(say: Callable[[control.OptOut], Awaitable[None]]) -> SayOptOut:
+    """What `twzrd optout add` does, for one viewer who asks for it themselves. say: brings it to the control stream;
+    raises LogError. Raises ApiError 503."""
 
     async def opt_out(identity: str) -> None:
         # The identity alone, as `twzrd optout add` does for one: logins pass on to others.
         said = control.OptOut(control.VERSION, identity, BY_THEMSELVES, time.time_ns() // 1_000_000, "")
         try:
             async with asyncio.timeout(SAY_TIMEOUT_S):
-                await say(log, said)
+                await say(said)
         except (LogError, TimeoutError, OSError) as error:
             _log.warning("an opt-out cannot be said now: %s: %s", type(error).__name__, error)
             raise ApiError(

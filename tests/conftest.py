@@ -19,10 +19,9 @@ import asyncpg
 import hypothesis
 import pytest
 
-from claim_api import schema as claims_schema
+from infra import databases
 from infra.kafka import DevKafka, KafkaUnavailable
 from infra.postgres import EmbeddedPostgres, PostgresError
-from projections import schema
 
 PROJECT = Path(__file__).parent.parent
 _NO_KAFKA = "NOT TESTED ON KAFKA: "
@@ -106,15 +105,12 @@ def pg_template() -> str:
 
 @pytest.fixture(scope="session")
 def migrated_template(pg_server: str, worker_id: str) -> str:
-    """A database with all migrations of projections and claims, for folders whose tests want each a clone of it."""
+    """A database with all migrations, for folders whose tests want each a clone of it."""
     name = f"migrated_{worker_id}_{os.getpid()}"
 
     async def make() -> None:
         await _execute(pg_server, f"create database {name}")
-        connection = await asyncpg.connect(database_dsn(pg_server, name))
-        await schema.migrate(connection)
-        await claims_schema.migrate(connection)
-        await connection.close()
+        await databases.migrate(database_dsn(pg_server, name))
 
     _in_thread(make)
     return name

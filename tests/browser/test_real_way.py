@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,7 @@ from infra.twitch_login.server import served
 from infra.twitch_login.state import CLIENT_ID, CLIENT_SECRET, LoginState
 from schemas import control
 from streams.chain.terms import associated_account
+from streams.collect.live.control import say
 from streams.log.port import CONTROL
 from tests.browser.made_hours import CHANNELS, FIRST_ID, MadeHour, made_hours
 from tests.browser.viewing import WALLET, Tab, new_context, wallet_script
@@ -93,7 +95,9 @@ async def real_site(
         }
         settings = Settings(**{**usual, **changes})  # type: ignore[arg-type]
         keys.init_session_key(settings.session_key_path)
-        parts = claiming.parts_of(settings, dsn, base, claiming.opt_out_to(world.log), CollectorRegistry())
+        parts = claiming.parts_of(
+            settings, dsn, base, claiming.opt_out_by(partial(say, world.log)), CollectorRegistry()
+        )
 
         def verify(binding: Binding, identity: str) -> None:
             domain = base.removeprefix("http://")

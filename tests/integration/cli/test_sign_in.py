@@ -14,6 +14,10 @@ from urllib.parse import parse_qs, urlsplit
 import aiohttp
 import pytest
 
+from infra.databases import role_dsn
+from schemas import control
+from streams.log.port import CONTROL, Append
+from streams.log.postgres import PostgresLog
 from tests.integration.cli.conftest import Twzrd
 
 SECRETS = {"TWZRD_TWITCH_CLIENT_ID": "abc", "TWZRD_TWITCH_CLIENT_SECRET": "def"}
@@ -57,17 +61,23 @@ async def listens(process: asyncio.subprocess.Process) -> tuple[str, bool]:
     raise AssertionError("it never listened")
 
 
-@pytest.mark.postgres
-async def test_a_newcomer_signs_in_without_an_account_and_opts_out(twzrd: Twzrd, tmp_path: Path) -> None:
-    home = tmp_path / "home"
-    made = [json.loads(line) for line in twzrd("keys", "init", "--json").out.splitlines()]
-    assert [one["key"] for one in made] == ["pepper", "operator", "session"]
+@contextlib.asynccontextmanager
+async def opened(log: PostgresLog) -> AsyncIterator[PostgresLog]:
+    await log.open()
+    try:
+        yield log
+    finally:
+        await log.close()
+
+
+async def signs_in_and_opts_out(home: Path, **environment: str) -> None:
+    """What a newcomer does on a `twzrd serve` with a `twzrd twitch-login` beside it."""
     async with running(home, "twitch-login", "--port", "0", "--user", "5:ann", "--json", **SECRETS) as login:
         assert login.stdout is not None
         facts = json.loads(await login.stdout.readline())
         assert facts.pop("TWZRD_TWITCH_CLIENT_ID") == "abc"
         log = {"TWZRD_LOG_FORMAT": "json"}
-        async with running(home, "serve", "--port", "0", **facts, **SECRETS, **log) as serving:
+        async with running(home, "serve", "--port", "0", **facts, **SECRETS, **log, **environment) as serving:
             base, claims = await listens(serving)
             assert claims
             jar = aiohttp.CookieJar(unsafe=True)
@@ -82,16 +92,45 @@ async def test_a_newcomer_signs_in_without_an_account_and_opts_out(twzrd: Twzrd,
                     assert str(done.url) == f"{base}/v1/me"
                     me = await done.json()
                 assert (me["viewer"], me["login"]) == ("twitch:id:5", "ann")
+                async with browser.get(f"{base}/v1/eligibility") as earned:
+                    assert earned.status == 200
                 headers = {"x-csrf-token": me["csrf"], "origin": base}
                 async with browser.post(f"{base}/v1/opt-out", json={}, headers=headers) as out:
                     assert out.status == 202
                 async with browser.get(f"{base}/v1/me") as after:
                     assert after.status == 401
+                async with browser.get(f"{base}/health") as health:
+                    assert health.status == 200 and "projection_lag_records" in await health.json()
                 async with browser.get(f"{base}/metrics") as metrics:
                     text = await metrics.text()
                     assert 'twzrd_web_sign_ins_total{what="done"} 1.0' in text
-            rows = [json.loads(line) for line in twzrd("optout", "list", "--json").out.splitlines()]
-            assert [(row["viewer"], row["by"]) for row in rows] == [("twitch:id:5", "viewer")]
+
+
+@pytest.mark.postgres
+async def test_a_newcomer_signs_in_without_an_account_and_opts_out(twzrd: Twzrd, tmp_path: Path) -> None:
+    made = [json.loads(line) for line in twzrd("keys", "init", "--json").out.splitlines()]
+    assert [one["key"] for one in made] == ["pepper", "operator", "session"]
+    await signs_in_and_opts_out(tmp_path / "home")
+    rows = [json.loads(line) for line in twzrd("optout", "list", "--json").out.splitlines()]
+    assert [(row["viewer"], row["by"]) for row in rows] == [("twitch:id:5", "viewer")]
+
+
+@pytest.mark.postgres
+async def test_a_web_process_needs_the_web_role_and_nothing_more(twzrd: Twzrd, tmp_path: Path, pg_dsn: str) -> None:
+    owner = {"TWZRD_DATABASE_URL": pg_dsn}
+    twzrd("keys", "init")
+    twzrd("db", "migrate", **owner)
+    async with opened(PostgresLog(pg_dsn)) as log:
+        listening = asyncio.create_task(log.read(CONTROL, 0, 0, wait_ms=60_000))
+        await signs_in_and_opts_out(tmp_path / "home", TWZRD_WEB_DATABASE_URL=role_dsn(pg_dsn, "twzrd_web"))
+        [record] = await listening
+        assert await log.append(CONTROL, [Append(0, b"more", b"more")]) == [(0, record.offset + 1)]
+    said = control.decode(record.value)
+    assert isinstance(said, control.OptOut) and control.key(said) == record.key
+    assert (said.viewer, said.by) == ("twitch:id:5", "viewer")
+    assert not (tmp_path / "home" / "postgres").exists()  # no database of its own
+    refused = twzrd("serve", "--port", "0", code=1, TWZRD_WEB_DATABASE_URL=pg_dsn)
+    assert "role twzrd, which may do more than the web should" in refused.err
 
 
 @pytest.mark.postgres

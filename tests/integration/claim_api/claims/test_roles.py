@@ -11,6 +11,14 @@ from tests.claims_world import ClaimsWorld
 INSERT_CLAIM = (
     "insert into claims.claims (viewer_key, wallet, mint, amount_base_units, fee) values (1, 'w', 'm', 1, 'server')"
 )
+OPTOUT = r"'\x96a66f70746f757401'::bytea"
+FORGED = (
+    ("'wanted|operator|somebody'", OPTOUT),
+    ("'suppressed|twitch:login:somebody'", OPTOUT),
+    ("'suppressed|twitch:id:5'", r"'\x96a677616e74656401'::bytea"),
+    ("'suppressed|twitch:id:5'", OPTOUT + " || convert_to(repeat('x', 1024), 'UTF8')"),
+)
+"""What a web process that was taken over would have the control stream say."""
 DENIED: dict[str, list[str]] = {
     "web": [
         "update claims.claims set state = 'confirmed'",
@@ -35,6 +43,11 @@ DENIED: dict[str, list[str]] = {
         "update viewer_epochs set increase_base_units = 1",
         "insert into viewer_epochs values (1, 1, 1, 1, 1)",
         "delete from stopped_channels",
+        "insert into log.head values (1, 9)",
+        "update log.head set next_offset = 9",
+        "select * from log.position",
+        "select * from log.record",
+        *(f"select claims.say_opt_out({key}, {record})" for key, record in FORGED),
     ],
     "payer": [
         INSERT_CLAIM,

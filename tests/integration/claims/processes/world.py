@@ -17,11 +17,10 @@ from typing import Any, Final
 import asyncpg
 from solders.keypair import Keypair
 
-from claim_api import schema as claims_schema
 from claim_api.chain.rpc import RpcChain
+from infra import databases
 from infra.databases import role_dsn
 from infra.postgres import EmbeddedPostgres
-from projections import schema
 from streams.chain import keyfile
 from streams.chain.rpc.config import EndpointConfig, PoolBounds
 from streams.chain.rpc.pool import RpcPool
@@ -177,8 +176,7 @@ async def processes(folder: Path) -> AsyncIterator[Processes]:
         stack.callback(postgres.stop)
         stack.callback(_end, made)
         owner = await asyncpg.connect(dsn)
-        await schema.migrate(owner)
-        await claims_schema.migrate(owner)
+        await databases.migrate(dsn)
         await made.start("localnet")
         made.pool = RpcPool(
             [EndpointConfig(url=f"http://127.0.0.1:{made.port}", rate_per_s=1e4, burst=1e4)], bounds=BOUNDS
