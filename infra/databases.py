@@ -24,7 +24,9 @@ async def connected(dsn: str) -> AsyncIterator[Any]:
     try:
         connection = await asyncpg.connect(dsn, timeout=30)
     except (OSError, asyncpg.PostgresError) as error:
-        raise DatabaseError(f"the database cannot be reached: {error}; check TWZRD_DATABASE_URL, or the URL of its role") from error
+        raise DatabaseError(
+            f"the database cannot be reached: {error}; check TWZRD_DATABASE_URL, or the URL of its role"
+        ) from error
     try:
         yield connection
     finally:

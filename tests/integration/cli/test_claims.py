@@ -167,7 +167,7 @@ async def test_the_operator_switches(
         command("cap", "--none")
         assert command("cap", "--json").json["daily_cap_base_units"] is None
         assert "no claim 99" in command("show", 99, code=1).err
-        assert "not held" in command("retry", claim.claim_id, code=1).err
+        assert "only one that is held, or waits for its viewer" in command("retry", claim.claim_id, code=1).err
         assert command("reclaim", "--after-s", 0, "--json").json == {"markers_gone": 0, "markers_asked_back": 0}
 
     claim = await world.viewer_with_claim(7)
