@@ -25,6 +25,7 @@ class Channels:
         self._unnamed: dict[str, dict[int, int]] = {}
         """Login -> connection -> since when, where the Twitch id is not known yet."""
         self._by_login: dict[str, Observed] = {}
+        """Also by a former login, for as long as a connection hears the channel under that."""
         self._by_identity: dict[str, Observed] = {}
 
     def observing(self, login: str, room_id: str | None, connection: int, at_ms: int) -> None:
@@ -33,7 +34,7 @@ class Channels:
         if room_id is not None:
             known = self.named(ID_PREFIX + room_id, login, at_ms)
         if known is not None:
-            newly = known.hear(connection, at_ms)
+            newly = self._hear(known, connection, at_ms, login)
         else:
             unnamed = self._unnamed.setdefault(login, {})
             newly = connection not in unnamed
@@ -43,16 +44,35 @@ class Channels:
             self.connections.setdefault(connection, Connection())
 
     def lost(self, login: str, connection: int) -> None:
-        """See port.Intake."""
+        """See port.Intake. Where the channel is confirmed there under another login meanwhile, it is heard on."""
         unnamed = self._unnamed.get(login, {})
         observed = self._by_login.get(login)
-        if observed is not None and observed.on(connection) is not None:
+        there = observed.on(connection) if observed is not None else None
+        if observed is not None and there is not None and there.login == login:
             observed.end(connection, self._reached_ms(connection), self._clock.usable_least_ms)
             self.ended[observed.channel] = observed
+            self._settle_login(observed, login)
         elif unnamed.pop(connection, None) is None:
             return
         if not unnamed:
             self._unnamed.pop(login, None)
+        self._not_used(connection)
+
+    def _hear(self, observed: Observed, connection: int, at_ms: int, login: str) -> bool:
+        """See Observed.hear; a login under which the channel was heard there before is none of its any more."""
+        before = observed.on(connection)
+        former = before.login if before is not None else login
+        newly = observed.hear(connection, at_ms, login)
+        self._settle_login(observed, former)
+        return newly
+
+    def _settle_login(self, observed: Observed, login: str) -> None:
+        """Forget a former login under which no connection hears the channel."""
+        if login != observed.login and self._by_login.get(login) is observed and not observed.is_heard_as(login):
+            del self._by_login[login]
+
+    def _not_used(self, connection: int) -> None:
+        """By one login less."""
         self._users[connection] -= 1
         if not self._users[connection]:
             del self._users[connection], self.connections[connection]
@@ -68,17 +88,13 @@ class Channels:
             return known.channel
         return channel
 
-    def by_login(self, login: str) -> Observed | None:
-        """The channel that bears that login now."""
-        return self._by_login.get(login)
-
     def all(self) -> Iterator[Observed]:
         """Every channel that bears a login now, heard or not."""
-        return iter(self._by_login.values())
+        return (observed for login, observed in self._by_login.items() if observed.login == login)
 
     def heard(self) -> Iterator[Observed]:
         """Those that some connection hears."""
-        return (observed for observed in self._by_login.values() if observed.hearing)
+        return (observed for observed in self._by_identity.values() if observed.hearing)
 
     def named(self, identity: str, login: str, at_ms: int) -> Observed | None:
         """The channel of that identity, whose login is that one from at_ms on; None: MAX_CHANNELS are known."""
@@ -91,25 +107,27 @@ class Channels:
             observed = self._by_identity[identity] = Observed(identity, login)
             if (said_to_ms := self._resumed.pop(identity, None)) is not None:
                 observed.said.add(said_to_ms - 1, said_to_ms)
-        elif self._by_login.get(observed.login) is observed:
-            del self._by_login[observed.login]
-        observed.login = login
+        before, observed.login = observed.login, login
+        # Its former login is parted a moment later, or the connection that hears it under that one ends.
+        self._settle_login(observed, before)
         former = self._by_login.get(login)
         self._by_login[login] = observed
         for connection, confirmed_at_ms in self._unnamed.pop(login, {}).items():
-            if not observed.hear(connection, confirmed_at_ms) and (there := observed.on(connection)) is not None:
-                there.at_ms = confirmed_at_ms  # heard there under its former login: the later time claims less
-        if former is not None:
+            if not self._hear(observed, connection, confirmed_at_ms, login):
+                self._not_used(connection)
+                if (there := observed.on(connection)) is not None:
+                    there.at_ms = confirmed_at_ms  # under its former login: the later time claims less
+        if former is not None and former is not observed:
             self._handed_on(former, observed, at_ms)
         return observed
 
     def _handed_on(self, former: Observed, observed: Observed, at_ms: int) -> None:
         """The login belongs to another channel from now on, so the lines under it do, too."""
         self.room_changes += 1
-        for connection in [one.connection for one in former.hearing]:
+        for connection in [one.connection for one in former.hearing if one.login == observed.login]:
             former.end(connection, self._reached_ms(connection), self._clock.usable_least_ms)
-            if not observed.hear(connection, at_ms):
-                self._users[connection] -= 1
+            if not self._hear(observed, connection, at_ms, observed.login):
+                self._not_used(connection)
         self.ended[former.channel] = former
 
     def _reached_ms(self, connection: int) -> int:

@@ -119,10 +119,12 @@ class Said:
 
 @dataclass(slots=True)
 class Hearing:
-    """One connection that hears a channel. at_ms: this machine's time at which the channel was confirmed there."""
+    """One connection that hears a channel. at_ms: this machine's time at which the channel was confirmed there; login:
+    under which name it was so last."""
 
     connection: int
     at_ms: int
+    login: str
     _since_ms: int | None = None
 
     def since_ms(self, least_ms: int, reached_ms: int) -> int:
@@ -163,12 +165,17 @@ class Observed:
         """How that connection hears the channel; None where it does not."""
         return next((one for one in self.hearing if one.connection == connection), None)
 
-    def hear(self, connection: int, at_ms: int) -> bool:
-        """The channel was confirmed there. False: it is heard there already, since when it was."""
-        if self.on(connection) is not None:
+    def hear(self, connection: int, at_ms: int, login: str) -> bool:
+        """The channel was confirmed there under that login. False: it is heard there already, since when it was."""
+        if (there := self.on(connection)) is not None:
+            there.login = login
             return False
-        self.hearing = (*self.hearing, Hearing(connection, at_ms))
+        self.hearing = (*self.hearing, Hearing(connection, at_ms, login))
         return True
+
+    def is_heard_as(self, login: str) -> bool:
+        """Whether some connection hears it under that login, which it may not bear any more."""
+        return any(one.login == login for one in self.hearing)
 
     def end(self, connection: int, reached_ms: int, least_ms: int | None) -> None:
         """The channel is no longer heard there; what was heard remains to be claimed."""
