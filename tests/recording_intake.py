@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from streams.collect.irc import Malformed, parse_line
+from streams.collect.live.port import Act, nobody_acts
 
 CHAT: Final = frozenset((b"PRIVMSG", b"USERNOTICE", b"CLEARCHAT", b"CLEARMSG"))
 PATIENCE_S: Final = 30.0
@@ -31,20 +32,18 @@ class RecordingIntake:
     def observing(self, login: str, room_id: str | None, connection: int, at_ms: int) -> None:
         self._tell(Told("observing", login, connection, room_id))
 
-    def received(self, connection: int, lines: bytes, at_ms: int) -> list[bytes]:
+    def received(self, connection: int, lines: bytes, at_ms: int, act: Act = nobody_acts) -> None:
         self.received_ms[connection] = at_ms
-        rest = []
         for line in lines.splitlines():
             try:
                 message = parse_line(line)
             except Malformed:
-                rest.append(line)
+                act(line, at_ms)
                 continue
             if message.verb in CHAT:
                 self._tell(Told("chat", message.params[1].decode(), connection))
             else:
-                rest.append(line)
-        return rest
+                act(line, at_ms)
 
     def lost(self, login: str, connection: int) -> None:
         self._tell(Told("lost", login, connection))

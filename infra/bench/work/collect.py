@@ -52,10 +52,14 @@ class Reader(asyncio.Protocol):
         lines = self._buffer.feed(data)
         if self.intake is None:
             self.lines += lines.count(b"\n")
-            control = [b"RECONNECT"] if b" RECONNECT\r\n" in lines[-40:] else []
+            if b" RECONNECT\r\n" in lines[-40:]:
+                self.act(b"RECONNECT", 0)
         else:
-            control = self.intake.received(1, lines, self._clock_ms())
-        if control and b"RECONNECT" in control[-1] and not self.done.done():
+            self.intake.received(1, lines, self._clock_ms(), self.act)
+
+    def act(self, line: bytes, at_ms: int) -> None:
+        """A line that is no chat."""
+        if b"RECONNECT" in line and not self.done.done():
             self.done.set_result(None)
 
     def connection_lost(self, error: Exception | None) -> None:

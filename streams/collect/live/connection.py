@@ -1,8 +1,8 @@
 """One connection to a chat server: TLS, handshake, PINGs, and bytes to the Intake.
 
 In: bytes of the socket, as an asyncio.Protocol: nothing is buffered here but an unfinished line, and each read is taken
-in before the next, so a slow machine reads slower and TCP holds the server back. Out: whole lines to the Intake, and
-what it gives back (all but chat) acted on here or told to the Listener.
+in before the next, so a slow machine reads slower and TCP holds the server back. Out: whole lines to the Intake; those
+that it finds to be no chat are acted on here or told to the Listener, in their place among the others.
 """
 
 import asyncio
@@ -159,8 +159,7 @@ class Connection(asyncio.Protocol):
         self._metrics.lines_over_limit_total += self._buffer.cut_lines - cut
         self._metrics.bytes_skipped_total += self._buffer.skipped_bytes - skipped
         if lines:
-            for line in self._intake.received(self.number, lines, at_ms):
-                self._act(line, at_ms)
+            self._intake.received(self.number, lines, at_ms, self._act)
 
     def eof_received(self) -> bool:
         self._reason = self._reason or "closed by the server"

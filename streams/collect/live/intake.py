@@ -23,7 +23,7 @@ from streams.collect.live.counters import IntakeCounters
 from streams.collect.live.dead_lines import DeadLines
 from streams.collect.live.holes import Holes
 from streams.collect.live.lines import QuickLines, split_lines
-from streams.collect.live.port import Outbound, Texts
+from streams.collect.live.port import Act, Outbound, Texts, nobody_acts
 from streams.collect.live.suppression import NobodySuppressed, Suppression
 from streams.collect.twitch import Event, Skip, derived_id
 
@@ -81,27 +81,31 @@ class LiveIntake:
         """See port.Intake."""
         self.channels.lost(login, connection)
 
-    def received(self, connection: int, lines: bytes, at_ms: int) -> list[bytes]:
+    def received(self, connection: int, lines: bytes, at_ms: int, act: Act = nobody_acts) -> None:
         """See port.Intake."""
-        control: list[bytes] = []
         newest_ms = 0
         block = split_lines(lines, by_columns=self._texts is None)
         self.counters.lines += block.lines
         self.counters.shared_chat_copies += block.copies
         if block.by_columns is not None:
             self._pending.add_block(*block.by_columns)
-            newest_ms = int(block.by_columns[1].at.max())
-        for line in block.rest:
-            if line:
-                newest_ms = max(newest_ms, self._take_line(connection, line, control))
-        self.counters.control_lines += len(control)
-        self._prove(connection, at_ms, newest_ms)
+        for index, line in enumerate(block.rest):
+            if not line:
+                continue
+            stamped_ms = self._take_line(connection, line)
+            if stamped_ms is None:
+                self.counters.control_lines += 1
+                newest_ms = max(newest_ms, block.newest_before_ms(index))
+                self._prove_stamped(connection, at_ms, newest_ms)  # it may end a channel
+                act(line, at_ms)
+            elif stamped_ms > newest_ms:
+                newest_ms = stamped_ms
+        self._prove(connection, at_ms, max(newest_ms, block.newest_ms()))
         if self._pending.rows >= MAX_PENDING:
             self.flush(at_ms)
-        return control
 
-    def _take_line(self, connection: int, line: bytes, control: list[bytes]) -> int:
-        """Read one line; returns its time stamp where it is an event, else 0."""
+    def _take_line(self, connection: int, line: bytes) -> int | None:
+        """Read one line; returns its time stamp where it is an event, None where it is for the connection, else 0."""
         if len(line) > MAX_LINE_BYTES:
             self._dead.add_line(connection, LINE_TOO_LONG, line)
             return 0
@@ -111,8 +115,8 @@ class LiveIntake:
             self._dead.add_line(connection, str(error), line)
             return 0
         if found is None:
-            control.append(line)
-        elif isinstance(found, Skip):
+            return None
+        if isinstance(found, Skip):
             self.counters.skipped(found.rule)
         else:
             self._pending.add(found, line)
@@ -129,15 +133,19 @@ class LiveIntake:
         texts.put(event.channel, event.channel_login, event_id, event.at_ms, event.viewer, event.login, text)
 
     def _prove(self, connection: int, at_ms: int, newest_ms: int) -> None:
-        """What the arrival of these lines says about the clocks and the connection. newest_ms: 0 where none bears a
+        """What the arrival of all these lines says about the clocks and the connection. newest_ms: 0 where none bears a
         time stamp."""
         if newest_ms:
             self.clock.sample(at_ms, newest_ms)
+        self._prove_stamped(connection, at_ms, newest_ms)
         if (held := self.channels.connections.get(connection)) is not None:
-            ahead = self.clock.usable_ahead_ms
-            if newest_ms and ahead is not None:
-                held.stamped(at_ms, newest_ms, ahead)
             held.heard(at_ms)
+
+    def _prove_stamped(self, connection: int, at_ms: int, newest_ms: int) -> None:
+        """What stamps alone say, so far. Bytes must wait for the end of the read: its lines may show that they lag."""
+        held, ahead = self.channels.connections.get(connection), self.clock.usable_ahead_ms
+        if held is not None and newest_ms and ahead is not None:
+            held.stamped(at_ms, newest_ms, ahead)
 
     # ---- flushing ------------------------------------------------------------------------------------------------
 

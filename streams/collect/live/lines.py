@@ -7,6 +7,7 @@ columns (`fast_irc`) equal on every line.
 
 from binascii import Error as NotHex
 from binascii import unhexlify
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -29,12 +30,25 @@ _event = tuple.__new__
 
 class Received(NamedTuple):
     """A block of whole lines. by_columns: its ordinary lines, where there are enough to pay; copies: lines of shared
-    chat found on the way; rest: the other lines, without ends, empty ones among them."""
+    chat found on the way; rest: the other lines, without ends, empty ones among them; places: the number of each
+    of them in the block, where some were read by columns."""
 
     lines: int
     by_columns: tuple[Block, FastRows] | None
     copies: int
     rest: list[bytes]
+    places: Sequence[int] = ()
+
+    def newest_ms(self) -> int:
+        """The newest time stamp among the lines read by columns; 0 where there are none."""
+        return int(self.by_columns[1].at.max()) if self.by_columns is not None else 0
+
+    def newest_before_ms(self, index: int) -> int:
+        """The same of those before rest[index]."""
+        if self.by_columns is None:
+            return 0
+        fast = self.by_columns[1]
+        return int(fast.at.max(initial=0, where=fast.lines < self.places[index]))
 
 
 def split_lines(data: bytes, *, by_columns: bool = True) -> Received:
@@ -48,8 +62,9 @@ def split_lines(data: bytes, *, by_columns: bool = True) -> Received:
     fast, done = fast_rows(block)
     copies = int(np.count_nonzero(done))
     done[fast.lines] = True
-    rest = [data[block.starts[line] : block.ends[line]] for line in np.flatnonzero(~done).tolist()]
-    return Received(len(block.starts), (block, fast) if len(fast.lines) else None, copies, rest)
+    places = np.flatnonzero(~done).tolist()
+    rest = [data[block.starts[line] : block.ends[line]] for line in places]
+    return Received(len(block.starts), (block, fast) if len(fast.lines) else None, copies, rest, places)
 
 
 class QuickLines:

@@ -6,8 +6,15 @@ One process, one event loop, one source (producer session). Times `at_ms` are th
 when the bytes were read; the Intake alone turns them into Twitch's time.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Protocol
+
+Act = Callable[[bytes, int], None]
+"""Acts on a line that is not chat (without its end); and when it arrived, ms."""
+
+
+def nobody_acts(line: bytes, at_ms: int) -> None:
+    """For lines without a connection."""
 
 
 class Intake(Protocol):
@@ -21,9 +28,10 @@ class Intake(Protocol):
         """The server confirmed the channel on that connection: its lines are heard from now on. room_id: its Twitch id
         where the server said it (ROOMSTATE), else None: then nothing is claimed until a line says it."""
 
-    def received(self, connection: int, lines: bytes, at_ms: int) -> list[bytes]:
-        """Whole lines in the order of their arrival. Gives back those that are not chat (PING, RECONNECT, NOTICE,
-        ROOMSTATE, JOIN, PART, CAP, numerics ...), without line ends, for the connection to act on."""
+    def received(self, connection: int, lines: bytes, at_ms: int, act: Act = nobody_acts) -> None:
+        """Whole lines in the order of their arrival. Has the connection act on those that are not chat (PING,
+        RECONNECT, NOTICE, ROOMSTATE, JOIN, PART, CAP, numerics ...), each before anything is made of what stands behind
+        it: a channel that ends there is claimed by no later line."""
 
     def lost(self, login: str, connection: int) -> None:
         """The channel is no longer heard there (parted, refused, or the connection ended): its claim ends with what

@@ -1,12 +1,14 @@
 """The law of the collector: every line the server sent is on the log, or at a time that no claim says was heard live.
 
 Many channels over a few connections, in a time of the test's own, with faults by seed: lines out of order, streams cut
-in the middle of a line, stalls and backlogs, half-open sockets, bytes in any split, a process that stops reading or is
-killed, an outbound without room. And claiming nothing is no way out: unclaimed time is bounded, too.
+in the middle of a line, channels put out in the middle of a read, stalls and backlogs, half-open sockets, bytes in any
+split, a process that stops reading or is killed, an outbound without room. And claiming nothing is no way out:
+unclaimed time is bounded, too.
 """
 
 import random
 from dataclasses import dataclass, field
+from functools import partial
 
 import pytest
 
@@ -104,6 +106,8 @@ class World:
                     continue
                 if b" JOIN #" in line:
                     stream.subscribed.add(line.rpartition(b"#")[2].strip().decode())
+                if b" PART #" in line:
+                    stream.subscribed.discard(line.rpartition(b"#")[2].strip().decode())
                 stream.unread += line
 
     def _connect(self, now: int) -> None:
@@ -124,14 +128,20 @@ class World:
                 data = bytes(stream.unread[:size])
                 del stream.unread[:size]
                 stream.silent_since = now
-                for line in self.intake.received(stream.number, stream.buffer.feed(data), at_ms):
-                    if b" JOIN #" in line:
-                        login = line.rpartition(b"#")[2].decode()
-                        stream.confirmed.add(login)
-                        room = None if self.chance.random() < 0.3 else str(100 + LOGINS.index(login))
-                        self.intake.observing(login, room, stream.number, at_ms)
+                self.intake.received(stream.number, stream.buffer.feed(data), at_ms, partial(self._act, stream))
             if now - stream.silent_since > PING_MS + DETECT_MS or (stream.dead and stream.ends_at <= now):
                 self._give_up(stream, now)
+
+    def _act(self, stream: Stream, line: bytes, at_ms: int) -> None:
+        login = line.rpartition(b"#")[2].decode()
+        if b" JOIN #" in line:
+            stream.confirmed.add(login)
+            room = None if self.chance.random() < 0.3 else str(100 + LOGINS.index(login))
+            self.intake.observing(login, room, stream.number, at_ms)
+        elif b" PART #" in line:
+            self.intake.lost(login, stream.number)
+            again = at_ms - T0_MS - self.ahead_ms + REJOIN_MS
+            stream.queue.append((again, f":x JOIN #{login}\r\n".encode()))
 
     def _give_up(self, stream: Stream, now: int) -> None:
         self.streams.remove(stream)
@@ -140,7 +150,9 @@ class World:
         self.joins.append((now + REJOIN_MS, stream.logins))
 
     def _fault(self, now: int) -> None:
-        kind = self.chance.choice(["cut", "stall", "half-open", "stall, then cut", "kill", "freeze", "no room"])
+        kind = self.chance.choice(
+            ["cut", "stall", "half-open", "stall, then cut", "kill", "freeze", "no room", "put out"]
+        )
         if kind == "no room":
             self.no_room_until = now + 5_000
             self._allow(LOGINS, 5_000)
@@ -162,6 +174,13 @@ class World:
             elif kind == "cut":  # what was on its way is lost, in the middle of a line maybe
                 stream.dead, stream.ends_at = True, now
                 del stream.unread[self.chance.randrange(len(stream.unread) + 1) :]
+                self._allow(stream.logins, REJOIN_MS)
+            elif kind == "put out":  # one after another while the process stands still: one read may hold it all
+                self.frozen_until = now + 8_000
+                self._allow(LOGINS, 8_000)
+                stream.queue += [
+                    (now + 2_000 * place, f":x PART #{login}\r\n".encode()) for place, login in enumerate(stream.logins)
+                ]
                 self._allow(stream.logins, REJOIN_MS)
             else:
                 stream.stalled_until = now + self.chance.choice((2_000, 9_000))

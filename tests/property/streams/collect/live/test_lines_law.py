@@ -111,7 +111,9 @@ def assert_taken(block: list[bytes], end: bytes, columns_from: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(lines_module, "COLUMNS_FROM_LINES", columns_from)
         intake = intake_into(sink)
-        control = intake.received(1, b"".join(line + end for line in given_lines), 1_767_225_600_000)
+        control: list[bytes] = []
+        block_bytes = b"".join(line + end for line in given_lines)
+        intake.received(1, block_bytes, 1_767_225_600_000, lambda line, at_ms: control.append(line))
         intake.clock.sample(0, 10**15)  # no clock, so nothing is put aside as wild
         intake.flush(1_767_225_600_250)
     rows, wanted_control, dead = expected(given_lines)
