@@ -230,6 +230,11 @@ class Observed:
         return [Hole(self.channel, self.login, *noticed) for noticed in self._noticed]
 
     @property
+    def owes(self) -> bool:
+        """Whether something is still to be said of what was heard, or of a hole."""
+        return bool(self.hearing or self._ended) or len(self.said.intervals) > 1
+
+    @property
     def said_to_ms(self) -> int:
         """The end of what was said; 0 where nothing was."""
         return self.said.intervals[-1][1] if self.said.intervals else 0

@@ -32,7 +32,11 @@ class IntakeCounters:
     """The outbound had no room: events and interval dropped, a hole left."""
     dropped_events: int = 0
     unknown_channel_events: int = 0
-    """Dropped because the bound of known channels was reached."""
+    """Dropped because the bound of known channels was reached, and none of them could be forgotten."""
+    forgotten_channels: int = 0
+    """Heard no more and with nothing left to say, at that bound."""
+    forgotten_ends: int = 0
+    """Of the forgotten, how far they were claimed: should one come back, the hole since then is not declared."""
     claims_refused_clock: int = 0
     """Times that a channel was to be claimed and was not, since the clocks differ too much or Twitch's is not known."""
     room_changes: int = 0

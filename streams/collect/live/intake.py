@@ -166,6 +166,8 @@ class LiveIntake:
         for letter in self._dead.take():
             self.counters.refused_dead_letters += not self._outbound.put_dead(letter)
         self.counters.room_changes = self.channels.room_changes
+        self.counters.forgotten_channels = self.channels.forgotten
+        self.counters.forgotten_ends = self.channels.forgotten_ends
 
     def _send_batches(self, channel: str, batches: list[Batch], now_ms: int) -> None:
         observed = self.channels.named(channel, batches[-1].login, now_ms)

@@ -22,12 +22,11 @@ from streams.collect.live.membership import Channel, ChannelState
 from streams.collect.live.metrics import Levels
 from streams.collect.live.notices import Refusal
 from streams.collect.live.pacing import Pacing
-from streams.collect.live.port import WantedChannels
+from streams.collect.live.port import MAX_CHANNELS, WantedChannels
 from streams.collect.live.roster import AGAIN, NEW, REFUSED, Roster
 
 logger: Final = logging.getLogger(__name__)
 
-MAX_CHANNELS: Final = 50_000
 JOIN_ANSWER_S: Final = 10.0
 LEAVE_S: Final = 5.0
 """How long the echo of a PART is waited for."""

@@ -17,6 +17,7 @@ from typing import Final
 from schemas import control as records
 from schemas.errors import SchemaError
 from streams.collect.live.control import say
+from streams.collect.live.port import LEFT, MAX_CHANNELS
 from streams.log.port import Log, LogError
 
 logger: Final = logging.getLogger(__name__)
@@ -29,8 +30,6 @@ CLOSE_S: Final = 5.0
 """What the log gets at the end to take the rest."""
 SEND_AT_MOST: Final = 200
 """Reports of one append; the rest follows a second later."""
-MAX_CHANNELS: Final = 10_000
-"""Channels that are remembered; beyond it the one reported longest ago is forgotten, with what was tried for it."""
 
 
 @dataclass(slots=True)
@@ -43,7 +42,7 @@ class ReportCounters:
     dropped_total: int = 0
     """Refused as of no documented form."""
     forgotten_total: int = 0
-    """Channels, at MAX_CHANNELS."""
+    """Channels, at MAX_CHANNELS: the one reported longest ago, with what was tried for it."""
     log_lost_total: int = 0
 
 
@@ -149,6 +148,8 @@ class StateReports:
         for login, sent in batch.items():
             if self._waiting.get(login) is sent:
                 del self._waiting[login]
+                if sent.state == LEFT:
+                    del self._channels[login]
         return True
 
     def _channel(self, login: str) -> _Channel:

@@ -19,7 +19,7 @@ from streams.collect.live.connection import Connection
 from streams.collect.live.membership import RETRY_S, Channel, ChannelState
 from streams.collect.live.metrics import CollectMetrics, Levels
 from streams.collect.live.notices import Refusal
-from streams.collect.live.port import Intake
+from streams.collect.live.port import LEFT, Intake
 
 AGAIN, NEW, REFUSED = range(3)
 """Classes of the queue: heard a moment ago or to be moved; newly wanted; refused before."""
@@ -174,7 +174,7 @@ class Roster:
         if channel.room_id is not None and self.by_room.get(channel.room_id) == channel.login:
             del self.by_room[channel.room_id]
         if self._reports is not None:
-            self._reports.report(channel.login, "left", "no longer wanted", channel.room_id)
+            self._reports.report(channel.login, LEFT, "no longer wanted", channel.room_id)
 
     def note(self, channel: Channel, what: str, outcome: str) -> None:
         """Remember an attempt, and report it."""

@@ -13,7 +13,8 @@ from streams.collect.live import control_sets as sets_module
 from streams.collect.live import reports as reports_module
 from streams.collect.live.control import ControlView, read_sets, say
 from streams.collect.live.control_sets import ControlError, ControlSets
-from streams.collect.live.reports import MAX_CHANNELS, SEND_AT_MOST, StateReports
+from streams.collect.live.port import MAX_CHANNELS
+from streams.collect.live.reports import SEND_AT_MOST, StateReports
 from streams.log.port import CONTROL, Append
 from tests.memory_log import MemoryLog
 
@@ -130,6 +131,24 @@ async def test_a_log_that_hangs_keeps_nobody_from_stopping(monkeypatch: pytest.M
         await reports.close()
 
 
+async def test_channels_that_come_and_go_take_no_place_from_those_that_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reports_module, "MAX_CHANNELS", 3)
+    log = MemoryLog()
+    reports = StateReports(log, "c", lambda: T)
+    reports.tried("stays", "JOIN", "confirmed")
+    reports.report("stays", "joined")
+    for number in range(20):
+        reports.report(f"c{number}", "joined")
+        reports.report(f"c{number}", "left")
+        await reports.flush()
+    reports.report("stays", "moving")
+    await reports.flush()
+    assert reports.counters.forgotten_total == 0
+    found = control.decode(log.records(CONTROL)[-1].value)
+    assert isinstance(found, control.ChannelState)
+    assert [one.outcome for one in found.tried] == ["confirmed"]
+
+
 async def test_reports_outlive_a_lost_log_and_are_bounded() -> None:
     log = MemoryLog()
     reports = StateReports(log, "c" * 500, lambda: T)
@@ -150,6 +169,6 @@ async def test_reports_outlive_a_lost_log_and_are_bounded() -> None:
     reports.report("x", "Not A State")
     reports.report("not a login", "joined")
     assert reports.counters.dropped_total == 2
-    for _ in range(60):
+    for _ in range(MAX_CHANNELS // SEND_AT_MOST + 1):
         await reports.flush()
     assert reports.counters.sent_total == MAX_CHANNELS - 1 and not reports._waiting, "two gave way to the refused"

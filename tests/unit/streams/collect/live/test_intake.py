@@ -289,9 +289,11 @@ def test_hostile_lines_are_counted_and_neither_crash_nor_grow_anything(seed: int
 
 
 def test_more_channels_than_the_bound_are_dropped_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(channels_module, "MAX_CHANNELS", 5)
+    monkeypatch.setattr(channels_module, "MAX_KNOWN", 5)
     sink = Sink()
     intake: LiveIntake = intake_into(sink)
+    for room in range(5):
+        intake.observing(f"c{room}", str(room), 1, T0_MS)
     for room in range(9):
         intake.received(1, chat(T0_MS, room=room, channel=f"c{room}"), T0_MS)
     intake.flush(T0_MS)
