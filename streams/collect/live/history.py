@@ -2,7 +2,8 @@
 
 The service (robotty/recent-messages2 and its like) keeps the newest lines of a channel, 800 by default:
 GET {url} -> JSON {"messages": [raw lines], "error", "error_code"}. In: a channel and a gap. Out: its events there, and
-the interval of it that the answer covers without doubt. Off unless a URL is set.
+the interval of it that the answer covers without doubt, for which only lines of its room-id vouch. Off unless a URL is
+set.
 """
 
 import asyncio
@@ -18,6 +19,7 @@ import numpy as np
 
 from schemas.columns import EventColumns
 from schemas.errors import TwzrdError
+from schemas.identity import ID_PREFIX
 from streams.collect.chunk import Chunk, Rows, assemble
 from streams.collect.irc import Malformed, parse_line
 from streams.collect.live.metrics import CollectMetrics
@@ -162,14 +164,17 @@ class HistoryClient:
             except (Malformed, UnicodeEncodeError):
                 self.metrics.history_lines_not_read_total += 1
                 continue
+            room_id = parsed.tags.get(b"room-id", b"")
+            if room_id and ID_PREFIX + room_id.decode(errors="replace") != channel:
+                self.metrics.history_lines_foreign_total += 1
+                continue
             sent_ms = _number(parsed.tags.get(b"tmi-sent-ts", b"")) or _number(parsed.tags.get(b"rm-received-ts", b""))
-            if sent_ms:  # copies and cleared rooms too show that the service was listening then
+            # Copies and cleared rooms too show that the service was listening then; where no room is named, the login
+            # may have been another channel's.
+            if sent_ms and room_id:
                 oldest_ms, newest_ms = min(oldest_ms, sent_ms), max(newest_ms, sent_ms)
             # Without an id of its own a line that was written anew cannot be known as the one that came live.
-            if isinstance(read, Event) and read.id is not None and from_ms <= read.at_ms < to_ms:
-                if read.channel != channel:
-                    self.metrics.history_lines_foreign_total += 1
-                    continue
+            if isinstance(read, Event) and read.id is not None and from_ms <= read.at_ms < to_ms and room_id:
                 rows.add(number, read, b"")
         chunk = assemble(Chunk(1, len(messages)), rows)
         events = chunk.channels[channel][1] if channel in chunk.channels else no_events()

@@ -165,6 +165,39 @@ async def test_lines_of_another_room_and_lines_that_cannot_be_read_are_counted_a
     assert client.metrics.history_lines_not_read_total == 3
 
 
+async def test_lines_of_another_room_vouch_for_nothing(service: Service) -> None:
+    """The login may be another channel's by now, or the service mistaken: its lines are none that we missed."""
+    service.messages = [message(T0 + 1000 * second, second, room=1) for second in range(100)]
+    async with client_of(service) as client:
+        found = await client.fetch(CHANNEL, LOGIN, T0 + 30_000, T0 + 60_000)
+        assert (len(found.events), found.from_ms, found.to_ms, found.gone_before_ms) == (0, *[T0 + 30_000] * 3)
+        assert client.metrics.history_lines_foreign_total == 100
+        service.messages[40:50] = every_second(40, 50)
+        found = await client.fetch(CHANNEL, LOGIN, T0 + 30_000, T0 + 60_000)
+    assert (len(found.events), found.from_ms, found.to_ms) == (10, T0 + 40_000 + MARGIN_MS, T0 + 49_000 - MARGIN_MS)
+
+
+async def test_copies_and_clears_of_the_channel_vouch_and_those_of_another_do_not(service: Service) -> None:
+    def odd(at_ms: int, room: int) -> list[str]:
+        times = f"room-id={room};tmi-sent-ts={at_ms}"
+        return [
+            f"@{times};id=x;source-room-id=5;user-id=7 :ann!ann@ann.tmi.twitch.tv PRIVMSG #ember :copied",
+            f"@{times} :tmi.twitch.tv CLEARCHAT #ember",
+        ]
+
+    async with client_of(service) as client:
+        for line in range(2):
+            mine = [odd(T0 + 1_000 * second, 900001)[line] for second in (10, 90)]
+            foreign = [odd(T0 + 1_000 * second, 1)[line] for second in (0, 100)]
+            service.messages = [foreign[0], mine[0], *every_second(50, 51), mine[1], foreign[1]]
+            found = await client.fetch(CHANNEL, LOGIN, T0, T0 + 200_000)
+            assert (found.from_ms, found.to_ms) == (T0 + 10_000 + MARGIN_MS, T0 + 90_000 - MARGIN_MS)
+        service.messages = [f"@rm-received-ts={T0 + 50_000} :tmi.twitch.tv NOTICE #ember :hi"]
+        found = await client.fetch(CHANNEL, LOGIN, T0, T0 + 200_000)
+        assert found.from_ms >= found.to_ms, "nobody says whose room that was"
+        assert client.metrics.history_lines_foreign_total == 4
+
+
 @pytest.mark.parametrize(
     ("answer", "why", "counted"),
     [
