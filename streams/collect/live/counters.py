@@ -18,6 +18,8 @@ class IntakeCounters:
     refused_dead_letters: int = 0
     summed_dead_lines: int = 0
     """Malformed lines beyond the rate of dead letters: said in one letter with their number."""
+    summed_dead_events: int = 0
+    """The same of quarantined events."""
     shared_chat_copies: int = 0
     room_clears: int = 0
     notices_without_user: int = 0
@@ -25,7 +27,8 @@ class IntakeCounters:
     unidentified_events: int = 0
     """Of somebody who may have opted out: named by a login whose id is not known, while others are opted out by id."""
     quarantined_events: int = 0
-    """Time stamps far ahead of Twitch's own time: a dead letter, not an event."""
+    """Time stamps 60 s ahead of Twitch's own time, or 24 h ahead of ours while that is not known: a dead letter, not an
+    event."""
     envelopes: int = 0
     ticks: int = 0
     refused_envelopes: int = 0

@@ -37,6 +37,10 @@ MAX_PENDING: Final = 8_192
 """Events that wait; more flush at once."""
 QUARANTINE_MS: Final = 60_000
 """An event so far ahead of Twitch's time is no event; the fold would put it aside, too (design: Time)."""
+UNSURE_QUARANTINE_MS: Final = 86_400_000
+"""The same by this machine's clock, while Twitch's time is not known or more than 10 s off. Then records bear no
+interval, so the fold can put nothing aside, and an event of 2099 would hold its low-water mark. A day, since it is this
+clock that may be wrong: one that is further behind has no certificates that hold, either."""
 
 
 class LiveIntake:
@@ -193,15 +197,18 @@ class LiveIntake:
     def _admitted(self, channel: str, events: EventColumns, now_ms: int) -> EventColumns:
         """Without the opted-out, and without what bears a time far ahead."""
         admitted = self._suppression.without(events, self.counters)
-        ahead = self.clock.usable_ahead_ms
-        if ahead is not None and len(admitted):
-            limit_ms = now_ms - ahead + QUARANTINE_MS
-            if admitted.span_ms[1] >= limit_ms:
-                wild = admitted.ids[admitted.at >= limit_ms].tobytes()
-                self.counters.quarantined_events += len(wild) // 16
-                self._dead.add_events(channel, "the time stamp lies 60 s or more ahead of Twitch's time", wild)
-                rows = admitted.take(admitted.at < limit_ms)
-                admitted = window(rows)
+        if not len(admitted):
+            return admitted
+        if (ahead := self.clock.usable_ahead_ms) is not None:
+            limit_ms, whose = now_ms - ahead + QUARANTINE_MS, "60 s or more ahead of Twitch's time"
+        else:
+            limit_ms = now_ms + UNSURE_QUARANTINE_MS
+            whose = "24 h or more ahead of this machine's clock; Twitch's time is not known"
+        if admitted.span_ms[1] >= limit_ms:
+            wild = admitted.ids[admitted.at >= limit_ms].tobytes()
+            self.counters.quarantined_events += len(wild) // 16
+            self._dead.add_events(channel, f"the time stamp lies {whose}", wild)
+            admitted = window(admitted.take(admitted.at < limit_ms))
         return admitted
 
     def _claimable(self, observed: Observed, now_ms: int) -> list[tuple[int, int]]:

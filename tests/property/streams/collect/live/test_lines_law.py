@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from schemas.columns import MAX_AT_MS
 from schemas.dead import decode as decode_dead
 from streams.collect.chunk import MAX_LINE_BYTES, dead_line
 from streams.collect.irc import Malformed, parse_line
@@ -114,8 +115,8 @@ def assert_taken(block: list[bytes], end: bytes, columns_from: int) -> None:
         control: list[bytes] = []
         block_bytes = b"".join(line + end for line in given_lines)
         intake.received(1, block_bytes, 1_767_225_600_000, lambda line, at_ms: control.append(line))
-        intake.clock.sample(0, 10**15)  # no clock, so nothing is put aside as wild
-        intake.flush(1_767_225_600_250)
+        intake.clock.sample(0, 10**15)  # no clock of Twitch's, and late by ours, so nothing is put aside as wild
+        intake.flush(MAX_AT_MS)
     rows, wanted_control, dead = expected(given_lines)
     assert sink.rows() == rows
     assert control == wanted_control
