@@ -130,7 +130,7 @@ class Channels:
         observed = self._by_identity.get(identity)
         if observed is not None and not observed.hearing:
             self._unheard.move_to_end(identity)
-        if observed is not None and observed.login == login:
+        if observed is not None and self._by_login.get(login) is observed and observed.login == login:
             return observed
         if observed is None and (observed := self._new(identity, login)) is None:
             return None

@@ -135,3 +135,24 @@ def test_a_login_that_was_given_up_and_taken_by_another_channel_takes_only_its_o
     intake.lost("old", 1)
     intake.lost("new", 2)
     assert not list(intake.channels.heard()) and not intake.channels.connections
+
+
+def test_a_login_that_comes_back_to_its_first_channel_is_claimed_for_that_one_alone() -> None:
+    sink = Sink()
+    intake = intake_into(sink)
+    intake.observing("chan", "22", 1, T0_MS + 20 - JOIN_MARGIN_MS)
+    for ms, room in ((5_000, 22), (6_000, 44), (10_000, 44), (11_000, 22), (20_000, 22)):
+        intake.received(1, chat(T0_MS + ms, room=room), T0_MS + ms + 20)
+        intake.flush(T0_MS + ms + 20)
+    assert [one.channel for one in intake.channels.heard()] == ["twitch:id:22"]
+    assert sink.said(channel="twitch:id:44")[-1][1] == 10_000
+    assert sink.said() == [(0, 5_000), (11_500, 19_000)]
+
+
+def test_a_roomstate_that_gives_a_login_back_leaves_no_claim_behind() -> None:
+    intake = intake_into(Sink())
+    for room in ("22", "44", "22"):
+        intake.lost("chan", 1)
+        intake.observing("chan", room, 1, T0_MS)
+    intake.lost("chan", 1)
+    assert not list(intake.channels.heard()) and not intake.channels.connections
