@@ -16,6 +16,7 @@ from streams.collect.live.reconciler import Reconciler
 from streams.collect.live.roster import Roster
 from streams.collect.live.tls import client_context
 from tests.recording_intake import RecordingIntake
+from tests.scripted_history import Service, scripted_history
 from tests.scripted_twitch import HOST, PATIENCE_S, Authority, ScriptedTwitch, scripted_twitch
 
 QUICK = Timing(connect_s=5.0, welcome_s=5.0, deadlines=Deadlines(ping_s=0.1, silent_s=0.5, answer_s=0.8))
@@ -32,6 +33,12 @@ def pytest_asyncio_loop_factories(
 @pytest.fixture(scope="session")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     return Authority(tmp_path_factory.mktemp("ca"))
+
+
+@pytest.fixture
+async def service() -> AsyncIterator[Service]:
+    async with scripted_history() as made:
+        yield made
 
 
 @pytest.fixture
