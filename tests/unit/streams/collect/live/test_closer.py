@@ -156,6 +156,59 @@ async def test_holes_before_the_last_interval_are_closed_too() -> None:
     ]
 
 
+async def missed(world: World, minutes: int) -> tuple[int, int]:
+    """Nobody hears the channel for so long, then a collector begins that knows nothing of the time before."""
+    world.now_ms += minutes * MINUTE_MS
+    return world.now_ms - minutes * MINUTE_MS - 1000, world.now_ms - 1000
+
+
+async def test_a_hole_that_no_collector_knows_of_is_closed_while_the_channel_is_watched() -> None:
+    world = World()
+    await live(world, 10)
+    holes = [await missed(world, 5)]
+    await watched(world, 14)
+    assert world.said() == [], "a collector that knows of it may still declare or fill it"
+    await watched(world, 2)
+    assert [one.observed for one in world.said()] == [(*holes[0], "absent")]
+    for _ in range(3):
+        holes.append(await missed(world, 2))
+        await watched(world, 1)
+    await watched(world, 60)
+    assert [one.observed for one in world.said()] == [(*hole, "absent") for hole in holes]
+    assert world.running[0][0].counters.holes_total == 4
+    before, seal = world.seals
+    assert before.header.epoch_start_s * 1000 == T0_MS - HOUR_MS
+    assert [piece for piece in seal.coverage if piece[2] == "absent"] == [(*hole, "absent") for hole in holes]
+    assert world.shard.low_water() > 100, "nothing holds the sealed hour's records"
+
+
+async def test_what_was_observed_after_all_wins_over_a_hole_that_the_closer_closed() -> None:
+    world = World()
+    await live(world, 10)
+    hole = await missed(world, 5)
+    await watched(world, 20)
+    assert len(world.said()) == 1
+    await world.collect(*hole, source="c2")
+    await watched(world, 40)
+    assert [kind for _, _, kind in world.seals[-1].coverage] == ["live"]
+
+
+async def test_a_hole_that_its_collector_declares_is_left_to_it() -> None:
+    world = World()
+    for _ in range(6):
+        await live(world, 10)
+        hole = await missed(world, 1)
+        await watched(world, 14)
+        await world.collect(*hole, "absent")
+    assert world.said() == []
+
+
+async def watched(world: World, minutes: int) -> None:
+    for _ in range(minutes):
+        await live(world, 1)
+        await world.turn()
+
+
 async def test_after_hours_of_silence_the_channel_ends_and_lets_the_low_water_mark_go() -> None:
     world = World()
     await live(world, 40)
@@ -236,6 +289,11 @@ async def test_several_closers_beside_collectors_that_come_and_go_take_nothing_f
             if random_.random() < 0.3:
                 await world.turn()
         await world.pass_time(random_.randint(1, 150) * MINUTE_MS)
+    minutes = 60 + -world.now_ms // MINUTE_MS % 60 + 30
+    observed.append((world.now_ms - 1000, world.now_ms - 1000 + minutes * MINUTE_MS))
+    await watched(world, minutes)
+    sealed_until_ms = max(seal.header.epoch_start_s * 1000 + HOUR_MS for seal in world.seals)
+    assert sealed_until_ms == world.now_ms // HOUR_MS * HOUR_MS, "every finished hour, while it is watched"
     await world.pass_time(10 * HOUR_MS)
     assert all(one.type == "end" or (one.observed and one.observed[2] == "absent") for one in world.said())
     assert world.shard.metrics.late_events_total == 0
