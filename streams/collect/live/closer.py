@@ -8,7 +8,8 @@ lost what it knew, knows nothing of it. It never claims live; of its intervals l
 win anyway.
 
 Time is the log's own: the time stamps of records, carried on by a steady clock since the newest was read, so never
-ahead of the log. Nothing is said of the last margin_ms, which a collector that just began may still claim.
+ahead of the log. Nothing is said of the last margin_ms, which a collector that just began may still claim. Silence, and
+how long a hole is known, count from when the log was there again: what was not said while it was away waits in spools.
 """
 
 import asyncio
@@ -16,7 +17,7 @@ import logging
 import time
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -37,6 +38,8 @@ READ_RECORDS: Final = 1_000
 SWEEP_EVERY_MS: Final = 10_000
 WAIT_MS: Final = 1_000
 RETRY_S: Final = 2.0
+LATE_MS: Final = 10_000
+"""A log that took longer to answer was away: collectors, too, do not wait longer (outbound.ANSWER_S)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +129,8 @@ class PartitionWatch:
         self._seq: dict[str, int] = {}
         self._log_ahead_ms: int | None = None
         """At least how far the log's clock is ahead of the steady one."""
+        self._there_since_ms: int | None = None
+        """Since when the log is there, by its own clock; None until all is read that came while it was not."""
 
     def feed(self, record: LogRecord, steady_ms: int) -> None:
         """Take in one record as it was read."""
@@ -141,6 +146,10 @@ class PartitionWatch:
             self._seq.pop(said.channel, None)
         elif said.type != "reseal":
             self._take(said, record.time_ms)
+
+    def log_was_away(self) -> None:
+        """Nobody could say anything for a while."""
+        self._there_since_ms = None
 
     def _take(self, said: envelopes.Envelope, time_ms: int) -> None:
         watched = self._watched.get(said.channel)
@@ -162,13 +171,16 @@ class PartitionWatch:
         if self._log_ahead_ms is None:
             return []
         now_ms = steady_ms + self._log_ahead_ms
+        if self._there_since_ms is None:
+            self._there_since_ms = now_ms
+        there_ms, holes_known_ms = now_ms - self._there_since_ms, now_ms - self._rules.hole_ms
         until_ms = min(now_ms - self._rules.margin_ms, MAX_AT_MS - 1)
         out: list[Append] = []
         for channel, watched in self._watched.items():
             if until_ms <= watched.frontier_ms:
                 continue
-            if now_ms - watched.heard_ms < self._rules.silent_ms:
-                for start_ms, end_ms in watched.holes(now_ms - self._rules.hole_ms):
+            if min(now_ms - watched.heard_ms, there_ms) < self._rules.silent_ms:
+                for start_ms, end_ms in watched.holes(holes_known_ms) if there_ms >= self._rules.hole_ms else ():
                     ticks = self._absent(channel, watched, start_ms, min(end_ms, until_ms))
                     self._counters.holes_total += bool(ticks)
                     out += ticks
@@ -254,15 +266,32 @@ class Closer:
 
     async def step(self, watch: PartitionWatch, partition: int, at: int) -> int:
         """Read on from offset `at`; returns the next offset."""
-        for record in await self._log.read(CHAT_EVENTS, partition, at, max_records=READ_RECORDS, wait_ms=WAIT_MS):
+        with self._asking(watch):
+            read = await self._log.read(CHAT_EVENTS, partition, at, max_records=READ_RECORDS, wait_ms=WAIT_MS)
+        for record in read:
             watch.feed(record, self._steady_ms())
             at = record.offset + 1
         return at
 
     async def sweep(self, watch: PartitionWatch, partition: int, at: int) -> bool:
         """Say what is due, if everything was read; returns whether it was."""
-        if (await self._log.span(CHAT_EVENTS, partition))[1] > at:
+        with self._asking(watch):
+            end = (await self._log.span(CHAT_EVENTS, partition))[1]
+        if end > at:
             return False
         if said := watch.due(self._steady_ms()):
-            await self._log.append(CHAT_EVENTS, said)
+            with self._asking(watch):
+                await self._log.append(CHAT_EVENTS, said)
         return True
+
+    @contextmanager
+    def _asking(self, watch: PartitionWatch) -> Iterator[None]:
+        """Notes where the log is lost, or hangs."""
+        began_ms = self._steady_ms()
+        try:
+            yield
+        except LogError:
+            watch.log_was_away()
+            raise
+        if self._steady_ms() - began_ms > LATE_MS:
+            watch.log_was_away()

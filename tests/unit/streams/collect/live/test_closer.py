@@ -2,104 +2,13 @@
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from itertools import pairwise
 
 import pytest
 
 from schemas import envelope as envelopes
-from schemas.envelope import CoverageKind
-from schemas.policy import DEFAULT_POLICY, PolicySchedule
-from schemas.sealed import Closed, SealAssembler, SealedEpoch, decode_record
-from streams.collect.live.closer import Closer, CloserRules
-from streams.collect.live.closer import PartitionWatch as Watch
-from streams.core.outputs import ResealRequest
-from streams.core.resume import Resume
-from streams.core.shard import Shard
-from streams.log.port import CHAT_EVENTS, EPOCH_SEALED, Append
-from tests.memory_log import Memory, MemoryLog
-
-HOUR_MS, MINUTE_MS = 3_600_000, 60_000
-T0_MS = 1_767_225_600_000
-RULES = CloserRules()
-CHANNEL = "twitch:id:1"
-DAMAGED = b"\xc1"
-
-
-@dataclass
-class World:
-    """A log with a clock of its own, closers whose steady clocks know nothing of it, and a worker's shard."""
-
-    closers: int = 1
-    now_ms: int = T0_MS
-    skew_ms: int = 987_654_321
-    memory: Memory = field(default_factory=Memory)
-
-    def __post_init__(self) -> None:
-        self.log = MemoryLog(1)
-        self.log._clock_ms = lambda: self.now_ms
-        self.started = 0
-        self.running: list[tuple[Closer, Watch]] = []
-        self.at: list[int] = []
-        for _ in range(self.closers):
-            self.start()
-        self.shard = Shard(PolicySchedule.of(DEFAULT_POLICY), b"\x11" * 32, 0, Resume(0, 3600))
-        self.seals: list[SealedEpoch] = []
-        self.closed: list[Closed] = []
-        self.seqs: dict[str, int] = {}
-
-    def start(self) -> None:
-        self.started += 1
-        name = f"t{self.started}"
-        closer = Closer(self.log, name, RULES, steady_ms=lambda: self.now_ms - self.skew_ms)
-        self.running.append((closer, Watch(0, f"closer/{name}", RULES, closer.counters)))
-        self.at.append(0)
-
-    async def collect(
-        self, start_ms: int, end_ms: int, kind: CoverageKind = "live", channel: str = CHANNEL, source: str = "c1"
-    ) -> None:
-        seq = self.seqs[source + channel] = self.seqs.get(source + channel, -1) + 1
-        value = envelopes.encode("tick", channel, "chan", source, seq, (start_ms, end_ms, kind))
-        await self.log.append(CHAT_EVENTS, [Append(0, channel.encode(), value)])
-
-    async def turn(self) -> None:
-        """Every closer reads to the end and sweeps, one after the other; then the worker works."""
-        for number, (closer, watch) in enumerate(self.running):
-            while self.at[number] < len(self.log.records(CHAT_EVENTS)):
-                self.at[number] = await closer.step(watch, 0, self.at[number])
-            assert await closer.sweep(watch, 0, self.at[number])
-        self.work()
-
-    def work(self) -> None:
-        assembler = SealAssembler()
-        for record in self.log.records(CHAT_EVENTS)[self.shard.next :]:
-            for output in self.shard.feed(record.offset, record.value):
-                self.shard.acknowledged(output.ordinal)
-                if isinstance(output, ResealRequest) or output.stream != EPOCH_SEALED:
-                    continue
-                for _, value in output.records:
-                    made = assembler.feed(decode_record(value))
-                    if isinstance(made, SealedEpoch):
-                        self.seals.append(made)
-                    elif isinstance(made, Closed):
-                        self.closed.append(made)
-
-    def said(self) -> list[envelopes.Envelope]:
-        """What closers said."""
-        found = [envelopes.decode(record.value) for record in self.log.records(CHAT_EVENTS) if record.value != DAMAGED]
-        return [one for one in found if one.source.startswith("closer/")]
-
-    async def pass_time(self, ms: int, step_ms: int = MINUTE_MS) -> None:
-        for _ in range(0, ms, step_ms):
-            self.now_ms += step_ms
-            await self.turn()
-
-
-async def live(world: World, minutes: int) -> None:
-    """A collector that ticks twice a minute."""
-    for _ in range(minutes * 2):
-        world.now_ms += MINUTE_MS // 2
-        await world.collect(world.now_ms - MINUTE_MS // 2 - 1000, world.now_ms - 1000)
+from streams.log.port import CHAT_EVENTS, Append
+from tests.closing import CHANNEL, DAMAGED, HOUR_MS, MINUTE_MS, RULES, T0_MS, World, live, watched
 
 
 async def test_the_open_hour_of_a_channel_that_was_left_seals_with_its_hole_stated() -> None:
@@ -154,59 +63,6 @@ async def test_holes_before_the_last_interval_are_closed_too() -> None:
         (T0_MS + 20 * MINUTE_MS, T0_MS + 30 * MINUTE_MS, "live"),
         (T0_MS + 30 * MINUTE_MS, T0_MS + HOUR_MS, "absent"),
     ]
-
-
-async def missed(world: World, minutes: int) -> tuple[int, int]:
-    """Nobody hears the channel for so long, then a collector begins that knows nothing of the time before."""
-    world.now_ms += minutes * MINUTE_MS
-    return world.now_ms - minutes * MINUTE_MS - 1000, world.now_ms - 1000
-
-
-async def test_a_hole_that_no_collector_knows_of_is_closed_while_the_channel_is_watched() -> None:
-    world = World()
-    await live(world, 10)
-    holes = [await missed(world, 5)]
-    await watched(world, 14)
-    assert world.said() == [], "a collector that knows of it may still declare or fill it"
-    await watched(world, 2)
-    assert [one.observed for one in world.said()] == [(*holes[0], "absent")]
-    for _ in range(3):
-        holes.append(await missed(world, 2))
-        await watched(world, 1)
-    await watched(world, 60)
-    assert [one.observed for one in world.said()] == [(*hole, "absent") for hole in holes]
-    assert world.running[0][0].counters.holes_total == 4
-    before, seal = world.seals
-    assert before.header.epoch_start_s * 1000 == T0_MS - HOUR_MS
-    assert [piece for piece in seal.coverage if piece[2] == "absent"] == [(*hole, "absent") for hole in holes]
-    assert world.shard.low_water() > 100, "nothing holds the sealed hour's records"
-
-
-async def test_what_was_observed_after_all_wins_over_a_hole_that_the_closer_closed() -> None:
-    world = World()
-    await live(world, 10)
-    hole = await missed(world, 5)
-    await watched(world, 20)
-    assert len(world.said()) == 1
-    await world.collect(*hole, source="c2")
-    await watched(world, 40)
-    assert [kind for _, _, kind in world.seals[-1].coverage] == ["live"]
-
-
-async def test_a_hole_that_its_collector_declares_is_left_to_it() -> None:
-    world = World()
-    for _ in range(6):
-        await live(world, 10)
-        hole = await missed(world, 1)
-        await watched(world, 14)
-        await world.collect(*hole, "absent")
-    assert world.said() == []
-
-
-async def watched(world: World, minutes: int) -> None:
-    for _ in range(minutes):
-        await live(world, 1)
-        await world.turn()
 
 
 async def test_after_hours_of_silence_the_channel_ends_and_lets_the_low_water_mark_go() -> None:
