@@ -14,6 +14,8 @@ logger: Final = logging.getLogger(__name__)
 
 LOOK_AT_FILE_S: Final = 2.0
 MAX_FILE_BYTES: Final = 4 << 20
+NO_STAMP: Final = (0, -1)
+"""Of no file."""
 
 
 class ChannelsFileError(TwzrdError):
@@ -33,29 +35,43 @@ class FixedChannels:
 
 
 class ChannelsFile:
-    """Implements port.WantedChannels: a file with a login a line, `#` begins a remark; read again when it changes."""
+    """Implements port.WantedChannels: a file with a login a line, `#` begins a remark; read again when it changes.
+
+    A change is taken when two looks in a row, LOOK_AT_FILE_S apart, find the same: an editor that truncates the file
+    and writes it anew would else part channels for a moment, which the pacing of JOINs takes long to mend."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._seen = self._stamp()
-        self._logins = self._read()
+        self._taken = self._seen = self._stamp()
+        self.logins = self._seen_logins = self._read()
 
     async def changes(self) -> AsyncIterator[frozenset[str]]:
         """The set at once, and at every change of the file; while it cannot be read the last one holds."""
-        yield self._logins
+        yield self.logins
         while True:
             await asyncio.sleep(LOOK_AT_FILE_S)
             try:
-                stamp = self._stamp()
-                if stamp == self._seen:
-                    continue
-                logins = self._read()
+                logins = self.look()
             except ChannelsFileError as error:
                 logger.warning("%s; the channels stay as they were", error)
                 continue
-            self._seen, self._logins = stamp, logins
-            logger.info("%d channels are wanted by %s now", len(logins), self._path)
-            yield logins
+            if logins is not None:
+                logger.info("%d channels are wanted by %s now", len(logins), self._path)
+                yield logins
+
+    def look(self) -> frozenset[str] | None:
+        """The new set, where the file has changed and is as it was at the last look. Raises ChannelsFileError."""
+        before = self._seen, self._seen_logins
+        self._seen = NO_STAMP  # until it was read
+        stamp = self._stamp()
+        if stamp == self._taken:
+            return None
+        self._seen_logins = self._read()
+        self._seen = stamp
+        if (stamp, self._seen_logins) != before:
+            return None
+        self._taken, self.logins = stamp, self._seen_logins
+        return self.logins
 
     def _stamp(self) -> tuple[int, int]:
         try:
@@ -67,7 +83,12 @@ class ChannelsFile:
     def _read(self) -> frozenset[str]:
         try:
             with self._path.open("rb") as file:
-                text = file.read(MAX_FILE_BYTES).decode()
+                content = file.read(MAX_FILE_BYTES + 1)
+            if len(content) > MAX_FILE_BYTES:
+                raise ChannelsFileError(
+                    f"channels file {self._path} is over {MAX_FILE_BYTES} bytes; name fewer channels, one login a line"
+                )
+            text = content.decode()
         except OSError as error:
             raise ChannelsFileError(f"channels file {self._path}: {error.strerror}; check the path") from error
         except UnicodeDecodeError as error:

@@ -33,6 +33,7 @@ async def run(settings: Settings, *, metrics_port: int | None = None) -> None:
         grace_ms=policy.grace_s * 1000,
         silent_ms=silent_ms,
         end_after_ms=max(silent_ms, CloserRules().end_after_ms),
+        hole_ms=max(silent_ms, CloserRules().hole_ms),
     )
     registry = CollectorRegistry()
     async with compose.open_log(settings) as log:

@@ -86,10 +86,11 @@ class OutboundCounters:
     spool_full: int = 0
     """Writes that the bound of the spool turned down."""
     spool_errors: int = 0
-    """Writes that the disk turned down (full, or broken)."""
+    """What the disk turned down (full, or broken): writes, syncs, reads, deletions."""
     torn_tails: int = 0
     torn_bytes: int = 0
-    """Cut off at a start: the end of a record that was being written when the process was killed."""
+    """Cut off the last segment at a start, from the first record on that is not whole: what was being written when the
+    process was killed; after a power cut or damage all that lay behind it, too."""
     damaged_bytes: int = 0
-    """Lost in the middle of a segment, by a checksum that does not fit."""
+    """Lost in a segment, from the first record on whose checksum does not fit or that cannot be read."""
     lost_at_close: int = 0

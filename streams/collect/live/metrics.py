@@ -60,7 +60,9 @@ class CollectMetrics:
     members_parted_total: int = _counter("PARTs of others, only with the membership capability; counted, no more")
     members_listed_total: int = _counter("Names of others in lists (353), only with the membership capability")
     wanted_refused_total: int = _counter("Wanted names that are no login, or over the bound of channels")
-    said_unreadable_total: int = _counter("Starts that found said.json unreadable; the hole since then is not declared")
+    said_unreadable_total: int = _counter(
+        "Starts that found said.json unreadable or of another version; the closer closes the hole"
+    )
     said_save_errors_total: int = _counter("Times that said.json could not be written; it is tried again")
     gaps_total: int = _counter("Holes that history was asked for")
     gaps_too_many_total: int = _counter("Holes over the bound of those in work; declared absent at once")

@@ -22,7 +22,8 @@ from schemas.errors import SchemaError
 from streams.collect.live.counters import OutboundCounters
 from streams.collect.live.lanes import EVENTS, LANES, LETTERS, MAX_QUEUED_BYTES, STREAMS, Lane, Record, lane_number
 from streams.collect.live.rechecking import Recheck
-from streams.collect.live.spool import Spool, Spooled
+from streams.collect.live.spool import Spool, SpoolError
+from streams.collect.live.spool_records import Spooled
 from streams.collect.live.suppression import NobodySuppressed, Suppression
 from streams.log.port import Append, Log, LogError
 
@@ -235,11 +236,14 @@ class LogOutbound:
         return self._recheck.without_suppressed(value) if stream == EVENTS else value
 
     async def _replay(self) -> bool:
-        """Send the spool until it is empty; False where the log is still away."""
+        """Send the spool until it is empty; False where the log is still away, or the disk refuses."""
         spool = self._spool
         while spool is not None:
             await self._sync()
-            records, position = spool.read(REPLAY_RECORDS, REPLAY_BYTES)
+            try:
+                records, position = spool.read(REPLAY_RECORDS, REPLAY_BYTES)
+            except SpoolError:
+                return False  # counted; the disk is asked again after a while
             if not records:
                 return True
             for stream, name in enumerate(STREAMS):

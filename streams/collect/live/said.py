@@ -39,15 +39,18 @@ class SaidFile:
         """Held by who writes; guards _saved_version."""
 
     def load(self) -> dict[str, int]:
-        """What an earlier session left; empty where there is none or it cannot be read (counted)."""
+        """What an earlier session left; empty where there is none, or where it cannot be read or is of another version
+        (counted): the closer declares those holes."""
         try:
             found = msgspec.json.decode(self._path.read_bytes(), type=_File)
+            if found.v != VERSION:
+                raise msgspec.DecodeError(f"version {found.v}")
         except FileNotFoundError:
             return {}
         except (OSError, msgspec.DecodeError):
             self._metrics.said_unreadable_total += 1
             return {}
-        self.said_to_ms = found.said_to_ms if found.v == VERSION else {}
+        self.said_to_ms = found.said_to_ms
         return dict(self.said_to_ms)
 
     def durable(self, channel: str, to_ms: int) -> None:

@@ -1,47 +1,39 @@
 """The spool: records on disk while the log is away, read back in order. Used by the outbound; blocking, small steps.
 
-A folder of segment files, `<16 digits>.spool`, each a sequence of
-
-    u32 length of body | u32 crc32 of body | body = u8 stream | u16 length of key | key | value        (little-endian)
-
-and `acked`: u64 segment | u64 byte, up to where records are on the log. Writes go straight to the kernel, so kill -9
+A folder of segment files, `<16 digits>.spool`, each a sequence of records (spool_records), and `acked`: u64 segment |
+u64 byte, up to where records are on the log (little-endian). Writes go straight to the kernel, so kill -9
 loses nothing that `append` took; `sync` (called once a second, in a thread) makes them outlive a power cut. A segment
 is on the disk before the next is begun, so that a power cut takes the end and nothing before it: a segment that is full
 goes on until a sync has caught up with it, or to twice its size, where `append` syncs itself.
 `acked` is not synced: after a power cut some records are sent again, which the fold takes once.
+
+What the disk refuses is counted, and ends nothing. A segment that could not be synced may have lost any of its records;
+read back, it gives those before the first that is damaged. So nothing is begun behind it until all of it is on the log:
+`append` turns down what does not fit, and the Intake leaves holes.
 """
 
 import fcntl
 import os
 import struct
-import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from schemas.errors import TwzrdError
 from streams.collect.live.counters import OutboundCounters
+from streams.collect.live.spool_records import HEAD_BYTES, Spooled, good_bytes, pack, record_bytes, unpack
 
 MAX_BYTES: Final = 1 << 30
 SEGMENT_BYTES: Final = 16 << 20
 """Of a full segment; what the outbound writes to the disk at once, as all that memory holds, fits in twice as much."""
-MAX_BODY_BYTES: Final = 16 << 20
-"""Twice what the log takes; a length beyond it is damage."""
-_HEAD: Final = struct.Struct("<II")
-_BODY: Final = struct.Struct("<BH")
+READ_TRIES: Final = 5
+"""A segment that the disk refuses as often in a row to read is passed over, as damaged."""
 _ACKED: Final = struct.Struct("<QQ")
 
 
 class SpoolError(TwzrdError):
-    """The spool's folder cannot be used; the message says why and what to do."""
-
-
-class Spooled(NamedTuple):
-    """One record. stream: a number the outbound gives each stream."""
-
-    stream: int
-    key: bytes
-    value: bytes
+    """The spool's folder, or a segment, cannot be used; the message says why and what to do."""
 
 
 class Position(NamedTuple):
@@ -73,6 +65,11 @@ class Spool:
         self._writing: int | None = None
         self._synced = Position(0, 0)
         """Up to where what was written outlives a power cut."""
+        self._unsafe: int | None = None
+        """A segment that a sync failed for: whether it is on the disk is not known any more."""
+        self._ended: int | None = None
+        """A segment that takes no more, of whatever size."""
+        self._failed_reads = 0
         self._lock: int | None = None
         self._acked_file: int | None = None
 
@@ -95,7 +92,7 @@ class Spool:
         """Sync and let go; safe to call twice."""
         if self._lock is not None and self._acked_file is not None:
             self.sync()
-            self._end_segment()
+            self._writing = None
             os.close(self._acked_file)
             os.close(self._lock)
         self._lock = self._acked_file = None
@@ -117,7 +114,7 @@ class Spool:
             parts, size = [], 0
             left = self._max_bytes - self._counters.spool_bytes
             for record in records[start : start + 256]:
-                packed = _pack(record)
+                packed = pack(record)
                 if size + len(packed) > left:
                     self._counters.spool_full += 1
                     break
@@ -132,17 +129,12 @@ class Spool:
         return taken
 
     def read(self, max_records: int, max_bytes: int) -> tuple[list[Spooled], Position]:
-        """The next records that were not read yet, and the position to acknowledge when all of them are on the log."""
+        """The next records that were not read yet, and the position to acknowledge when all of them are on the log.
+        Raises SpoolError where the disk refuses; then the same may be asked again, and is passed over in the end."""
         found: list[Spooled] = []
         while not found and (segment := self._next_to_read()) is not None:
             start = self._read.byte if self._read.segment == segment else 0
-            with self._path(segment).open("rb") as file:
-                file.seek(start)
-                data = file.read(min(max(max_bytes, _HEAD.size), self._sizes[segment] - start))
-                if len(data) >= _HEAD.size and len(data) < self._sizes[segment] - start:
-                    length, _ = _HEAD.unpack_from(data)
-                    data += file.read(max(0, min(length, MAX_BODY_BYTES) + _HEAD.size - len(data)))
-            found, used = _unpack(data, max_records)
+            found, used = unpack(self._data(segment, start, max_bytes), max_records)
             self._read = Position(segment, start + used)
             if not found:  # damaged on disk since it was written: where the next record begins is unknown
                 self._counters.damaged_bytes += self._sizes[segment] - start
@@ -161,28 +153,29 @@ class Spool:
             done = segment < position.segment or (segment == position.segment and position.byte >= self._sizes[segment])
             if done:
                 if segment == self._writing:
-                    self._end_segment()
-                self._path(segment).unlink(missing_ok=True)
+                    self._writing = None
                 self._counters.spool_bytes -= self._sizes.pop(segment)
+                with self._counted():
+                    self._path(segment).unlink(missing_ok=True)
         if self._acked_file is not None:
-            os.pwrite(self._acked_file, _ACKED.pack(*position), 0)
+            with self._counted():  # what is not noted is sent again by the next process
+                os.pwrite(self._acked_file, _ACKED.pack(*position), 0)
 
     def sync(self) -> None:
-        """Make what was appended outlive a power cut. May take long; may run in a thread beside the other calls."""
+        """Make what was appended outlive a power cut. May take long; may run in a thread beside the other calls. After
+        one that failed no later one vouches for that segment: what the disk lost then is not written again."""
         segment = self._writing
         size = self._sizes.get(segment) if segment is not None else None
         if segment is None or size is None or (segment, size) <= self._synced:
             return
-        for path in (self._path(segment), self._folder):
-            try:
-                handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-            except FileNotFoundError:
-                continue  # acknowledged meanwhile
-            try:
-                os.fsync(handle)
-            finally:
-                os.close(handle)
-        self._synced = max(self._synced, Position(segment, size))  # not what was appended meanwhile
+        try:
+            for path in (self._path(segment), self._folder):
+                _sync(path)
+        except OSError:
+            self._counters.spool_errors += 1
+            self._unsafe = segment
+        if segment != self._unsafe:
+            self._synced = max(self._synced, Position(segment, size))  # not what was appended meanwhile
 
     # ---- segments --------------------------------------------------------------------------------------------------
 
@@ -199,7 +192,7 @@ class Spool:
             size = path.stat().st_size
             good = size
             if segment == numbers[-1]:
-                good = _good_bytes(path)
+                good = good_bytes(path)
                 if good < size:
                     self._counters.torn_tails += 1
                     self._counters.torn_bytes += size - good
@@ -209,6 +202,8 @@ class Spool:
                 continue
             self._sizes[segment] = good
             self._counters.spool_bytes += good
+            if segment == numbers[-1]:
+                self._writing = self._ended = segment  # it may not be on the disk yet: to be synced before the next
         self.rewind()
         self.acknowledge(self._acked)
 
@@ -218,12 +213,38 @@ class Spool:
                 return segment
         return None
 
+    def _data(self, segment: int, start: int, max_bytes: int) -> bytes:
+        """What the segment holds from that byte on, up to max_bytes or one record; nothing after READ_TRIES."""
+        left = self._sizes[segment] - start
+        reason: OSError | None = None
+        for size in (max_bytes, 0):  # what lies before a bad block is had record by record
+            try:
+                with self._path(segment).open("rb") as file:
+                    file.seek(start)
+                    data = file.read(min(max(size, HEAD_BYTES), left))
+                    if HEAD_BYTES <= len(data) < left:
+                        data += file.read(max(0, record_bytes(data) - len(data)))
+            except OSError as error:
+                reason = error
+            else:
+                self._failed_reads = 0
+                return data
+        self._counters.spool_errors += 1
+        self._failed_reads += 1
+        if self._failed_reads < READ_TRIES:
+            raise SpoolError(f"spool {self._path(segment)} cannot be read: {reason}; it is tried again, see the disk")
+        self._failed_reads = 0
+        return b""
+
     def _write(self, data: bytes) -> bool:
         """All of data into the current segment, or nothing."""
         segment = self._writing
-        if segment is None or self._ends(self._sizes[segment]):
-            self.sync()  # mostly done already
-            self._end_segment()
+        if segment is None or self._ends(segment):
+            if segment is None or segment != self._unsafe:
+                self.sync()  # mostly done already
+            if self.unsynced:
+                self._counters.spool_errors += 1
+                return False
             segment = max(self._sizes, default=self._acked.segment) + 1
             self._sizes[segment] = 0
             self._writing = segment
@@ -234,58 +255,45 @@ class Spool:
                     raise OSError("short write")
         except OSError:
             self._counters.spool_errors += 1
-            if path.exists():
-                os.truncate(path, size)
-            if not size:
-                path.unlink(missing_ok=True)
-                del self._sizes[segment]
-                self._writing = None
+            self._cut_off(segment, size)
             return False
         self._sizes[segment] = size + len(data)
         self._counters.spool_bytes += len(data)
         return True
 
-    def _ends(self, size: int) -> bool:
-        """Whether the segment being written, of that size, is to be followed by another."""
-        return size >= 2 * self._segment_bytes or (size >= self._segment_bytes and not self.unsynced)
+    def _cut_off(self, segment: int, size: int) -> None:
+        """Take back what a failed write left behind that size; where that fails, too, the segment takes no more."""
+        try:
+            if size:
+                os.truncate(self._path(segment), size)
+            else:
+                self._path(segment).unlink(missing_ok=True)
+        except OSError:
+            self._ended = segment
+            return
+        if not size:
+            del self._sizes[segment]
+            self._writing = None
 
-    def _end_segment(self) -> None:
-        self._writing = None
+    def _ends(self, segment: int) -> bool:
+        """Whether the segment being written is to be followed by another."""
+        size = self._sizes[segment]
+        full = size >= self._segment_bytes and not self.unsynced
+        return full or size >= 2 * self._segment_bytes or segment == self._ended
 
-
-def _pack(record: Spooled) -> bytes:
-    body = _BODY.pack(record.stream, len(record.key)) + record.key + record.value
-    return _HEAD.pack(len(body), zlib.crc32(body)) + body
-
-
-def _unpack(data: bytes, max_records: int) -> tuple[list[Spooled], int]:
-    """Whole, undamaged records from the start of data, and how many bytes they take."""
-    found: list[Spooled] = []
-    at = 0
-    while len(found) < max_records and at + _HEAD.size <= len(data):
-        length, checksum = _HEAD.unpack_from(data, at)
-        body = data[at + _HEAD.size : at + _HEAD.size + length]
-        if not _BODY.size <= length <= MAX_BODY_BYTES or len(body) < length or zlib.crc32(body) != checksum:
-            break
-        stream, key_length = _BODY.unpack_from(body)
-        key_end = _BODY.size + key_length
-        if key_end > length:
-            break
-        found.append(Spooled(stream, body[_BODY.size : key_end], body[key_end:]))
-        at += _HEAD.size + length
-    return found, at
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        """For what may fail without harm."""
+        try:
+            yield
+        except OSError:
+            self._counters.spool_errors += 1
 
 
-def _good_bytes(path: Path) -> int:
-    """Where the last whole, undamaged record ends."""
-    good = 0
-    with path.open("rb") as file:
-        while len(head := file.read(_HEAD.size)) == _HEAD.size:
-            length, checksum = _HEAD.unpack(head)
-            if not _BODY.size <= length <= MAX_BODY_BYTES:
-                break
-            body = file.read(length)
-            if len(body) < length or zlib.crc32(body) != checksum:
-                break
-            good += _HEAD.size + length
-    return good
+def _sync(path: Path) -> None:
+    with suppress(FileNotFoundError):  # acknowledged meanwhile
+        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

@@ -28,6 +28,9 @@ def test_it_outlives_a_restart_is_never_ahead_and_forgets_the_old(tmp_path: Path
     assert metrics.said_unreadable_total == 0
     assert SaidFile(path, metrics).load() == {}
     assert metrics.said_unreadable_total == 1
+    path.write_bytes(b'{"v":2,"said_to_ms":{"twitch:id:1":1760000400000}}')
+    assert SaidFile(path, metrics).load() == {}
+    assert metrics.said_unreadable_total == 2, "another version means we do not know what it says"
 
 
 async def test_the_loop_goes_on_while_the_disk_takes_its_time_and_the_last_save_is_what_stays(

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from streams.collect.live.counters import OutboundCounters
-from streams.collect.live.spool import Spool, Spooled, SpoolError
+from streams.collect.live.spool import Spool, SpoolError
+from streams.collect.live.spool_records import Spooled
 
 
 def spool(folder: Path, **given: int) -> Spool:
