@@ -117,8 +117,9 @@ class Chain(Protocol):
         same. Raises ChainAway where no node answered."""
 
     async def statuses(self, signatures: Sequence[str], *, history: bool) -> list[Status | None]:
-        """At most MAX_STATUSES, in their order; None: not known to the node that answered. history: look beyond the
-        newest blocks too."""
+        """At most MAX_STATUSES, in their order. Every node is asked; final is what more than half of those that answer
+        call final, in the same slot and with the same error; None: not known to more than half. history: look beyond
+        the newest blocks too."""
 
     async def look(self, subjects: Sequence[Subject]) -> Look:
         """One look at every node, of at most MAX_ACCOUNTS attempts."""

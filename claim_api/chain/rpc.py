@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, TypeVar
 
 from claim_api.chain import answers
+from claim_api.chain.agreement import agreed
 from claim_api.chain.answers import PAGE
 from claim_api.chain.port import (
     MAX_ACCOUNTS,
@@ -70,7 +71,8 @@ class RpcChain:
 
     async def statuses(self, signatures: Sequence[str], *, history: bool) -> list[Status | None]:
         params = [list(signatures), {"searchTransactionHistory": history}]
-        return await self._call("getSignatureStatuses", params, answers.statuses_of(len(signatures)))
+        said, _ = await self._everywhere("getSignatureStatuses", params, answers.statuses_of(len(signatures)))
+        return [agreed(several) for several in zip(*said.values(), strict=True)]
 
     async def look(self, subjects: Sequence[Subject]) -> Look:
         epochs, nodes = await self._everywhere("getEpochInfo", [FINALIZED], answers.epoch)
