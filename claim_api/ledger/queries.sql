@@ -365,5 +365,8 @@ select c.claim_id, c.wallet, c.mint, c.amount_base_units, c.signature, c.slot, c
                       where claim_id = c.claim_id) a on true
  where c.state = 'confirmed' and c.claim_id > $1 order by c.claim_id limit $2;
 
--- name: confirmed_sum
-select coalesce(sum(amount_base_units), 0) from claims.claims where state = 'confirmed' and mint = $1;
+-- Both of one moment: a claim that goes from one to the other stands in either.
+-- name: sums
+select coalesce(sum(amount_base_units) filter (where state = 'confirmed'), 0) as confirmed,
+       coalesce(sum(amount_base_units) filter (where state = 'signed'), 0) as signed
+  from claims.claims where state in ('confirmed', 'signed') and mint = $1;
