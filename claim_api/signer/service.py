@@ -174,7 +174,15 @@ class Signer:
                 Code.ATTEMPT_ALIVE,
                 f"attempt {newest.attempt} may still land until block {newest.last_valid_block_height}",
             )
-        return newest, signing.unsigned(_parsed(newest.message))
+        # An operator who retries has another one pay the fee; until the booked attempt is dead both could land.
+        message = _parsed(newest.message)
+        if (message.account_keys[0] == self._config.server_fee_payer) is not (wish.fee == "server"):
+            raise CheckFailed(
+                Code.ATTEMPT_ALIVE,
+                f"attempt {newest.attempt}, whose fee another one pays, may still land until block "
+                f"{newest.last_valid_block_height}",
+            )
+        return newest, signing.unsigned(message)
 
     async def _signed(self, claim_id: int, attempt: BookedAttempt, transaction: bytes) -> Answer:
         try:

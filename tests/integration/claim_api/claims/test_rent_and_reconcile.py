@@ -85,7 +85,7 @@ async def test_claims_that_are_confirmed_while_the_supply_is_read_are_no_differe
     await claims.bind(8)
     second = await claims.reserve(8)
     real = claims.chain
-    claims.chain = MeanwhileChain(claims, lambda: payer.until_confirmed(second), before=before)  # type: ignore[assignment]
+    claims.chain = MeanwhileChain(claims, lambda: payer.until_confirmed(second), before=before)
     assert await reconciled(claims) == []
     assert await claims.state(second) == "confirmed"
     claims.chain = real
