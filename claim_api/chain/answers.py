@@ -148,7 +148,9 @@ def transaction_of(asked: str) -> Callable[[bytes], LandedTransaction | None]:
         if found is None:
             return None
         read = base64.b64decode(found.transaction[0], validate=True)
-        if asked not in map(str, VersionedTransaction.from_bytes(read).signatures[:1]):
+        whole = VersionedTransaction.from_bytes(read)
+        # Verified, so that no node can give the signature of one transaction to the bytes of another.
+        if asked not in map(str, whole.signatures[:1]) or not all(whole.verify_with_results()):
             raise WrongShape("another transaction than was asked for")
         return LandedTransaction(found.slot, _error(found.meta.err), read)
 

@@ -128,6 +128,10 @@ class Chain(Protocol):
         """Every transaction at finalized that names the address, newest first. Raises ChainAway where there are more
         than can be read."""
 
+    async def all_landings(self, address: str, *, slot: int) -> list[Landing]:
+        """What any node has of the address, at that finalized slot or a later one; without error where one says so.
+        Raises ChainAway where not more than half of all nodes answer, or one has more than a page."""
+
     async def transaction(self, signature: str) -> LandedTransaction | None:
         """A transaction at finalized."""
 

@@ -110,6 +110,21 @@ class RpcChain:
             config["before"] = found[-1].signature
         raise ChainAway(f"{address} has more than {MAX_PAGES * PAGE} transactions; look at it by hand")
 
+    async def all_landings(self, address: str, *, slot: int) -> list[Landing]:
+        config = {**FINALIZED, "limit": PAGE}
+        method = "getSignaturesForAddress"
+        pages, nodes = await self._everywhere(method, [address, config], answers.landings, min_context_slot=slot)
+        if 2 * len(pages) <= nodes:
+            raise ChainAway(f"{method}: {len(pages)} of {nodes} nodes answer; more than half must")
+        found: dict[str, Landing] = {}
+        for page in pages.values():
+            if len(page) >= PAGE:
+                raise ChainAway(f"{address} has {PAGE} transactions or more; look at it by hand")
+            for one in page:
+                if one.signature not in found or one.error is None:
+                    found[one.signature] = one
+        return list(found.values())
+
     async def transaction(self, signature: str) -> LandedTransaction | None:
         config = {**FINALIZED, "encoding": "base64", "maxSupportedTransactionVersion": 0}
         return await self._call("getTransaction", [signature, config], answers.transaction_of(signature))
