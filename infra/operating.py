@@ -3,9 +3,10 @@
 In: settings. Out: rows for the command line.
 """
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Final
 
 from prometheus_client import CollectorRegistry
 from solders.pubkey import Pubkey
@@ -13,6 +14,7 @@ from solders.pubkey import Pubkey
 from claim_api.ledger import operate
 from claim_api.ledger.moves import Moves
 from claim_api.ledger.reconcile import Expected, differences
+from claim_api.payer import freeing
 from claim_api.payer.config import PayerConfig
 from claim_api.payer.metrics import PayerMetrics
 from claim_api.payer.paper import FeePayer
@@ -21,6 +23,9 @@ from claim_api.signer.process import SignerClient
 from infra import compose, databases, paying
 from infra.settings import Settings
 from streams.chain import keyfile
+
+LOOK_AGAIN_S: Final = 2.0
+"""Between looks at a transaction that is on its way."""
 
 
 @asynccontextmanager
@@ -43,8 +48,18 @@ async def claim(settings: Settings, claim_id: int) -> dict[str, Any]:
 
 
 async def retry(settings: Settings, claim_id: int, note: str) -> None:
-    async with _owner(settings) as connection:
+    """Where a stranger made the claim's marker, their lamports are taken first. Also raises ChainAway, KeyFileError."""
+    async with _owner(settings) as connection, freeing.alone(connection):
+        if await operate.is_marker_taken(connection, claim_id):
+            authority = await _authority(settings)
+            keypair = keyfile.read(settings.fee_payer_path, "fee payer")
+            async with paying.chain_of(settings) as chain:
+                await freeing.Freeing(connection, chain, keypair, authority, _look_again).free(claim_id)
         await operate.retry(connection, claim_id, note, settings.claim_fee)
+
+
+async def _look_again() -> None:
+    await asyncio.sleep(LOOK_AGAIN_S)
 
 
 async def freeze(settings: Settings, because: str | None) -> None:

@@ -117,8 +117,9 @@ class Chain(Protocol):
         same. Raises ChainAway where no node answered."""
 
     async def statuses(self, signatures: Sequence[str], *, history: bool) -> list[Status | None]:
-        """At most MAX_STATUSES, in their order; None: not known to the node that answered. history: look beyond the
-        newest blocks too."""
+        """At most MAX_STATUSES, in their order. Every node is asked; final is what more than half of those that answer
+        call final, in the same slot and with the same error; None: not known to more than half. history: look beyond
+        the newest blocks too."""
 
     async def look(self, subjects: Sequence[Subject]) -> Look:
         """One look at every node, of at most MAX_ACCOUNTS attempts."""
@@ -126,6 +127,10 @@ class Chain(Protocol):
     async def landings(self, address: str) -> list[Landing]:
         """Every transaction at finalized that names the address, newest first. Raises ChainAway where there are more
         than can be read."""
+
+    async def all_landings(self, address: str, *, slot: int) -> list[Landing]:
+        """What any node has of the address, at that finalized slot or a later one; without error where one says so.
+        Raises ChainAway where not more than half of all nodes answer, or one has more than a page."""
 
     async def transaction(self, signature: str) -> LandedTransaction | None:
         """A transaction at finalized."""

@@ -37,6 +37,11 @@ async def claim(connection: Any, claim_id: int) -> dict[str, Any]:
     }
 
 
+async def is_marker_taken(connection: Any, claim_id: int) -> bool:
+    """Whether the claim is held because a stranger's transaction made its marker."""
+    return await connection.fetchrow(sql("taken_marker"), claim_id) is not None
+
+
 async def retry(connection: Any, claim_id: int, note: str, fee: Literal["server", "viewer"]) -> None:
     """held -> reserved; so is what waits for its viewer to sign. To the viewer's wallet in force, unless something was
     signed for the claim already. fee: who pays it, where it was not the server's. The signer and the chain decide as

@@ -338,6 +338,32 @@ noted as (
            jsonb_build_object('note', $2::text, 'wallet', wallet, 'fee', fee) from moved)
 select claim_id, pg_notify('twzrd_claims', claim_id::text), pg_notify('twzrd_claim_states', claim_id::text) from moved;
 
+-- Of the session, since it spans many statements and the chain between them.
+-- name: lock_retry
+select pg_advisory_lock(hashtextextended('twzrd claims retry', 0));
+
+-- name: unlock_retry
+select pg_advisory_unlock(hashtextextended('twzrd claims retry', 0));
+
+-- last_height: none of its attempts, as the signer booked or the payer stored them, can land above it.
+-- name: taken_marker
+select s.marker, s.marker_seed,
+       greatest((select max(last_valid_block_height) from claims.signer_attempts where claim_id = c.claim_id),
+                (select max(last_valid_block_height) from claims.attempts where claim_id = c.claim_id)) as last_height
+  from claims.claims c join claims.signer_claims s using (claim_id)
+ where c.claim_id = $1 and c.state = 'held' and c.held_because like 'marker_taken:%';
+
+-- name: signed_messages
+select message from claims.signer_attempts where claim_id = $1;
+
+-- name: last_taking
+select detail ->> 'signature' as signature, (detail ->> 'last_height')::bigint as last_height
+  from claims.audit_log where subject = $1 and action = 'take marker' order by audit_id desc limit 1;
+
+-- Before it is sent: a taking that is under way must be known to whoever comes after.
+-- name: note_taking
+insert into claims.audit_log (actor, action, subject, detail) values ('operator', 'take marker', $1, $2::jsonb);
+
 -- name: set_frozen
 with moved as (
     update claims.switches set frozen = $1, frozen_because = $2, changed_at = clock_timestamp()
@@ -365,5 +391,8 @@ select c.claim_id, c.wallet, c.mint, c.amount_base_units, c.signature, c.slot, c
                       where claim_id = c.claim_id) a on true
  where c.state = 'confirmed' and c.claim_id > $1 order by c.claim_id limit $2;
 
--- name: confirmed_sum
-select coalesce(sum(amount_base_units), 0) from claims.claims where state = 'confirmed' and mint = $1;
+-- Both of one moment: a claim that goes from one to the other stands in either.
+-- name: sums
+select coalesce(sum(amount_base_units) filter (where state = 'confirmed'), 0) as confirmed,
+       coalesce(sum(amount_base_units) filter (where state = 'signed'), 0) as signed
+  from claims.claims where state in ('confirmed', 'signed') and mint = $1;

@@ -27,6 +27,7 @@ from claim_api.payer.settle import Settling
 from claim_api.signer.process import SignerPort
 from claim_api.signer.protocol import (
     MAX_TRANSACTION_BYTES,
+    TO_SETTLE,
     Action,
     ClaimId,
     Code,
@@ -149,7 +150,7 @@ class Door:
         self._crash(Step.SIGNED)
         match answers:
             case [Refused() as refused]:
-                if refused.code is Code.ALREADY_PAID:
+                if refused.code in TO_SETTLE:
                     await self._settle(claim.claim_id)
                 return refused
             case [Prepared() as prepared]:

@@ -20,7 +20,7 @@ from claim_api.payer.paper import FeePayer, PaperMismatch
 from claim_api.payer.sending import Sending
 from claim_api.payer.settle import Settling
 from claim_api.signer.process import SignerPort
-from claim_api.signer.protocol import PASSING, Code, Refused, Sign, Signed, Wanted
+from claim_api.signer.protocol import PASSING, TO_SETTLE, Code, Refused, Sign, Signed, Wanted
 from claim_api.unix_socket import SocketError
 
 _log: Final = logging.getLogger(__name__)
@@ -127,7 +127,7 @@ class Intake:
         if answer.code in PASSING:
             await self._postpone([answer.claim_id])
             return
-        if answer.code is Code.ALREADY_PAID:
+        if answer.code in TO_SETTLE:
             marker = await self._moves.marker_of(answer.claim_id)
             unsettled = None if marker is None else await self._settling.settle(answer.claim_id, marker)
             if unsettled is not None and not unsettled.foreign:  # the node that answered lags

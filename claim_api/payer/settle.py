@@ -1,7 +1,8 @@
 """A claim whose marker exists on the chain, or that the signer calls paid: which transaction of ours paid it?
 
 In: a claim and its marker. Out: the claim confirmed by that very transaction, found in the marker's history and
-compared, byte for byte, with the attempts that we stored. That a marker exists is no payment by itself.
+compared, byte for byte, with the attempts that we stored; more than half of the nodes that answer must say that it
+landed. That a marker exists is no payment by itself.
 """
 
 import logging
@@ -42,9 +43,12 @@ class Settling:
             attempt = ours.get(message_of(found.transaction))
             if attempt is None:
                 continue
-            for took_s in (
-                await self._moves.confirm_landed(claim_id, attempt, landing.signature, landing.slot)
-            ).values():
+            # One node has shown it; that it landed, more than half must say, as of every other confirmation.
+            [status] = await self._chain.statuses([landing.signature], history=True)
+            if status is None or not status.final or status.error is not None:
+                return Unsettled(False, f"marker_unknown: too few nodes say that {landing.signature} landed")
+            took = await self._moves.confirm_landed(claim_id, attempt, landing.signature, status.slot)
+            for took_s in took.values():
                 self._metrics.count("confirmed_late")
                 self._metrics.lag_s.observe(took_s)
                 _log.info("claim %d was paid by attempt %d, found by its marker", claim_id, attempt)

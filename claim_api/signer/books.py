@@ -139,6 +139,14 @@ async def latest_attempts(connection: DatabaseConnection, claim_ids: Sequence[in
     }
 
 
+async def messages_of(connection: DatabaseConnection, claim_ids: Sequence[int]) -> dict[int, set[bytes]]:
+    """Every message that was ever signed for each of these claims."""
+    found: dict[int, set[bytes]] = {claim_id: set() for claim_id in claim_ids}
+    for row in await connection.fetch(sql("messages_of"), claim_ids):
+        found[row["claim_id"]].add(row["message"])
+    return found
+
+
 async def read_switches(connection: DatabaseConnection) -> Switches:
     """The operator's switches and the day's sum."""
     row = await connection.fetchrow(sql("switches"))

@@ -1,24 +1,30 @@
 """Whether the earlier attempt of a claim is dead, by the signer's own look at the chain. docs/claims.md.
 
-In: the newest attempts in the books. Out: of each whether it is dead, alive or paid. Dead is an attempt when all nodes
-that answer (more than half) are past its height without its marker, and no transaction that succeeded stands in the
-marker's history: a marker whose rent was taken back is gone, its history is not.
+In: the newest attempts in the books, and all messages booked for their claims. Out: of each whether it is dead, alive,
+paid, or its marker taken. Dead is an attempt when all nodes that answer (more than half) are past its height without
+its marker, and no transaction of ours that succeeded stands in the marker's history: a marker whose rent was taken back
+is gone, its history is not. A marker that exists is never dead, whoever made it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from solders.pubkey import Pubkey
+
 from claim_api.chain.port import MAX_ACCOUNTS, Chain, ChainAway, Finding, Subject
+from claim_api.chain.whose import Whose, whose
 from claim_api.signer.books import BookedAttempt
 
 
 class Fate(StrEnum):
-    """Of the newest attempt of a claim."""
+    """Of the newest attempt of a claim. taken: a stranger's transaction made the marker, so that none of ours can land
+    while it is there."""
 
     ALIVE = "alive"
     DEAD = "dead"
     PAID = "paid"
+    TAKEN = "taken"
     UNKNOWN = "unknown"
 
 
@@ -30,8 +36,13 @@ class Earlier:
     fate: Fate
 
 
-async def fates(chain: Chain, attempts: Mapping[int, BookedAttempt]) -> dict[int, Earlier]:
-    """By claim. A node that does not answer makes UNKNOWN, never DEAD."""
+async def fates(
+    chain: Chain,
+    attempts: Mapping[int, BookedAttempt],
+    messages: Mapping[int, Collection[bytes]],
+    authority: Pubkey,
+) -> dict[int, Earlier]:
+    """By claim, as are the messages. A node that does not answer makes UNKNOWN, never DEAD."""
     found: dict[int, Earlier] = {}
     items = list(attempts.items())
     for start in range(0, len(items), MAX_ACCOUNTS):
@@ -42,21 +53,27 @@ async def fates(chain: Chain, attempts: Mapping[int, BookedAttempt]) -> dict[int
         except ChainAway:
             findings = (Finding.UNKNOWN,) * len(some)
         for (claim_id, one), finding in zip(some, findings, strict=True):
-            found[claim_id] = Earlier(one.attempt, await _fate(chain, one, finding))
+            fate = await _fate(chain, one.marker, finding, messages.get(claim_id, ()), authority)
+            found[claim_id] = Earlier(one.attempt, fate)
     return found
 
 
-async def _fate(chain: Chain, one: BookedAttempt, finding: Finding) -> Fate:
-    match finding:
-        case Finding.ALIVE:
-            return Fate.ALIVE
-        case Finding.MARKED | Finding.FOUND:
+async def _fate(chain: Chain, marker: str, finding: Finding, ours: Collection[bytes], authority: Pubkey) -> Fate:
+    if finding is Finding.ALIVE:
+        return Fate.ALIVE
+    if finding is Finding.UNKNOWN:
+        return Fate.UNKNOWN
+    try:
+        landings = await chain.landings(marker)
+        made_by = await whose(chain, landings, ours, authority)
+    except ChainAway:
+        return Fate.UNKNOWN
+    match made_by:
+        case Whose.OURS:
             return Fate.PAID
-        case Finding.UNKNOWN:
+        case Whose.UNKNOWN:
             return Fate.UNKNOWN
-        case Finding.DEAD:
-            try:
-                landings = await chain.landings(one.marker)
-            except ChainAway:
-                return Fate.UNKNOWN
-            return Fate.PAID if any(landing.error is None for landing in landings) else Fate.DEAD
+    if finding is Finding.DEAD:
+        return Fate.DEAD
+    # The marker is there. Without a landing the node that was asked is behind the one that has it.
+    return Fate.TAKEN if any(one.error is None for one in landings) else Fate.UNKNOWN

@@ -39,6 +39,7 @@ class Code(StrEnum):
     OVER_CAP = "over_cap"
     ATTEMPT_ALIVE = "attempt_alive"
     ALREADY_PAID = "already_paid"
+    MARKER_TAKEN = "marker_taken"
     BOOKS_BEHIND = "books_behind"
     WRONG_TRANSACTION = "wrong_transaction"
     CHAIN_AWAY = "chain_away"
@@ -47,6 +48,8 @@ class Code(StrEnum):
     MALFORMED = "malformed"
 
 
+TO_SETTLE: Final = frozenset({Code.ALREADY_PAID, Code.MARKER_TAKEN})
+"""The claim's marker has a history: the payer looks which of its attempts made it, if any."""
 PASSING: Final = frozenset(
     {Code.FROZEN, Code.OVER_CAP, Code.CHANNEL_STOPPED, Code.ATTEMPT_ALIVE, Code.BOOKS_BEHIND}
     | {Code.CHAIN_AWAY, Code.DATABASE_AWAY, Code.KEY_AWAY, Code.NO_WALLET}

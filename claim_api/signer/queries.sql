@@ -44,6 +44,9 @@ select distinct on (a.claim_id) a.claim_id, a.attempt, a.blockhash, a.last_valid
  where a.claim_id = any($1::bigint[])
  order by a.claim_id, a.attempt desc;
 
+-- name: messages_of
+select claim_id, message from claims.signer_attempts where claim_id = any($1::bigint[]);
+
 -- The day of UTC, never earlier than one that was signed in.
 -- name: day
 select greatest((clock_timestamp() at time zone 'UTC')::date, max(day)) from claims.signer_days;

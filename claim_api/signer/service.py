@@ -100,7 +100,8 @@ class Signer:
         # Looked at before the lock is taken: a slow node must not hold up whoever waits for the books.
         async with self._pool.acquire() as connection:
             attempts = await bookkeeping.latest_attempts(connection, ids)
-        earlier = await fates(self._chain, attempts)
+            messages = await bookkeeping.messages_of(connection, list(attempts))
+        earlier = await fates(self._chain, attempts, messages, self._key.public_key)
         try:
             height, lamports = await self._chain.block_height(), await self._chain.marker_lamports()
         except ChainAway as error:
@@ -164,7 +165,9 @@ class Signer:
         # Booked by another signer since we looked, it is as young as can be.
         fate = Fate.ALIVE if earlier is None or earlier.attempt != newest.attempt else earlier.fate
         if fate is Fate.PAID:
-            raise CheckFailed(Code.ALREADY_PAID, f"attempt {newest.attempt} has its marker on the chain: it was paid")
+            raise CheckFailed(Code.ALREADY_PAID, "one of the claim's attempts landed: it was paid")
+        if fate is Fate.TAKEN:
+            raise CheckFailed(Code.MARKER_TAKEN, f"{newest.marker} was made by none of the claim's attempts")
         if fate is Fate.DEAD:
             return None
         if wish.transaction is not None and message_in(wish.transaction) == newest.message:
@@ -174,7 +177,15 @@ class Signer:
                 Code.ATTEMPT_ALIVE,
                 f"attempt {newest.attempt} may still land until block {newest.last_valid_block_height}",
             )
-        return newest, signing.unsigned(_parsed(newest.message))
+        # An operator who retries has another one pay the fee; until the booked attempt is dead both could land.
+        message = _parsed(newest.message)
+        if (message.account_keys[0] == self._config.server_fee_payer) is not (wish.fee == "server"):
+            raise CheckFailed(
+                Code.ATTEMPT_ALIVE,
+                f"attempt {newest.attempt}, whose fee another one pays, may still land until block "
+                f"{newest.last_valid_block_height}",
+            )
+        return newest, signing.unsigned(message)
 
     async def _signed(self, claim_id: int, attempt: BookedAttempt, transaction: bytes) -> Answer:
         try:

@@ -89,7 +89,8 @@ def show(settings: Settings, claim_id: int, as_json: bool) -> None:
 def retry(settings: Settings, claim_id: int, note: str) -> None:
     """Let a claim go on that is held, or that waits for its viewer: to the wallet in force, if nothing was signed yet.
 
-    Signer and chain decide as ever: what was paid is found paid.
+    Signer and chain decide as ever: what was paid is found paid. Where a stranger made the claim's marker, their
+    lamports are taken first, with the fee payer's key.
     """
     from infra import operating
 

@@ -6,7 +6,7 @@ of answers is a count of nodes.
 
 import asyncio
 import base64
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -47,27 +47,34 @@ class Look:
         return len(self.answers) + len(self.missing)
 
 
+def a_text(raw: bytes) -> str:
+    """A result that is some text. Raises msgspec.ValidationError."""
+    return msgspec.json.decode(raw, type=str)
+
+
 async def send(
-    asking: Asking, endpoints: Sequence[Endpoint], ids: Iterator[int], transaction: bytes, timeout_s: float
+    asking: Asking,
+    endpoints: Sequence[Endpoint],
+    ids: Iterator[int],
+    transaction: bytes,
+    timeout_s: float,
+    parse: Callable[[bytes], Any],
 ) -> list[NodeOutcome]:
     """See RpcPool.send_everywhere. A node that is behind gets it as well: it forwards to the leaders too."""
     config = {"encoding": "base64", "skipPreflight": True, "maxRetries": 0}
     params = [base64.b64encode(transaction).decode(), config]
     outcomes = await asyncio.gather(
-        *(_ask(asking, one, next(ids), "sendTransaction", params, timeout_s) for one in endpoints)
+        *(_ask(asking, one, next(ids), "sendTransaction", params, timeout_s, parse) for one in endpoints)
     )
     return [_sent(endpoint.name, outcome) for endpoint, outcome in zip(endpoints, outcomes, strict=True)]
 
 
-def _sent(name: str, outcome: bytes | RpcError | str) -> NodeOutcome:
+def _sent(name: str, outcome: Answered[Any] | RpcError | str) -> NodeOutcome:
     if isinstance(outcome, RpcError):
         return NodeOutcome(name, error=outcome)
     if isinstance(outcome, str):
         return NodeOutcome(name, missing=outcome)
-    signature = msgspec.json.decode(outcome)
-    if not isinstance(signature, str):
-        return NodeOutcome(name, missing="its answer is no signature")
-    return NodeOutcome(name, signature=signature)
+    return NodeOutcome(name, signature=outcome.value)
 
 
 async def look(
@@ -77,6 +84,7 @@ async def look(
     method: str,
     params: Sequence[Any],
     timeout_s: float,
+    parse: Callable[[bytes], Any],
 ) -> Look:
     """See RpcPool.look_everywhere."""
     found = Look()
@@ -86,23 +94,29 @@ async def look(
             found.missing[endpoint.name] = f"it is {endpoint.lag_slots} slots behind"
         else:
             asked.append(endpoint)
-    outcomes = await asyncio.gather(*(_ask(asking, one, next(ids), method, params, timeout_s) for one in asked))
+    outcomes = await asyncio.gather(*(_ask(asking, one, next(ids), method, params, timeout_s, parse) for one in asked))
     for endpoint, outcome in zip(asked, outcomes, strict=True):
-        if isinstance(outcome, bytes):
-            found.answers[endpoint.name] = msgspec.json.decode(outcome)
+        if isinstance(outcome, Answered):
+            found.answers[endpoint.name] = outcome.value
         else:
             found.missing[endpoint.name] = str(outcome)
     return found
 
 
 async def _ask(
-    asking: Asking, endpoint: Endpoint, call_id: int, method: str, params: Sequence[Any], timeout_s: float
-) -> bytes | RpcError | str:
+    asking: Asking,
+    endpoint: Endpoint,
+    call_id: int,
+    method: str,
+    params: Sequence[Any],
+    timeout_s: float,
+    parse: Callable[[bytes], Any],
+) -> Answered[Any] | RpcError | str:
     """One node's result, its error, or why there is none. Waits for the node's rate within the time."""
     question = Question(
         method=method,
         payload=wire.encode(wire.request(call_id, method, params)),
-        read=lambda body, cleaned: wire.result_of(body, call_id, cleaned),
+        read=lambda body, cleaned: wire.parsed(wire.result_of(body, call_id, cleaned), parse),
         answer_bytes=asking.bounds.answer_bytes,
     )
     clock = asyncio.get_running_loop().time
@@ -121,8 +135,6 @@ async def _ask(
         return f"no answer within {timeout_s:g} s"
     outcome = task.result()
     match outcome:
-        case Answered(value):
-            return value
         case Elsewhere():
             return outcome.error
         case Fault():

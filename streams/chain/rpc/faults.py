@@ -19,6 +19,7 @@ RATE_LIMITED: Final = "rate_limited"
 SERVER_ERROR: Final = "http_5xx"
 REFUSED: Final = "http_other"
 MALFORMED: Final = "malformed"
+MISSHAPEN: Final = "misshapen"
 OVERSIZED: Final = "oversized"
 BEHIND: Final = "behind"
 ELSEWHERE: Final = "elsewhere"
@@ -32,6 +33,7 @@ MEANINGS: Final = {
     SERVER_ERROR: "it answers that it is broken",
     REFUSED: "it refuses us; see to its key",
     MALFORMED: "its answer is not JSON-RPC, or not to this call",
+    MISSHAPEN: "its result has not the shape of the method's",
     OVERSIZED: "its answer is over the bound",
     BEHIND: "it is behind",
     ELSEWHERE: "it cannot answer this; others might",

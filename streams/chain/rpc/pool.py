@@ -26,6 +26,8 @@ from streams.chain.rpc.transport import SessionFactory, open_session
 
 logger: Final = logging.getLogger(__name__)
 T = TypeVar("T")
+Parse = Callable[[bytes], Any]
+"""The JSON of a result to what the caller wants of it."""
 
 NOT_HEDGED: Final = frozenset({"sendTransaction", "requestAirdrop"})
 """What changes something goes to one node at a time, unless the caller says otherwise."""
@@ -94,12 +96,14 @@ class RpcPool:
         hedge: bool | None = None,
         min_context_slot: int | None = None,
         timeout_s: float | None = None,
+        parse: Parse = msgspec.json.decode,
     ) -> Any:
-        """The result, decoded. hedge: ask a second node when the first is slow; by default for whatever only reads.
+        """The result as parse reads its JSON: where it raises, the answer is the node's fault and the next one is
+        asked. hedge: ask a second node when the first is slow; by default for whatever only reads.
         min_context_slot: the node must have seen it (ValueError for a method that takes none). Raises RpcError,
         NoEndpoint, DeadlineExceeded, Overloaded."""
-        raw = await self.call_raw(method, params, hedge=hedge, min_context_slot=min_context_slot, timeout_s=timeout_s)
-        return msgspec.json.decode(raw)
+        question = self._question(method, params, parse, self.bounds.answer_bytes, min_context_slot)
+        return await self._raced(question, method not in NOT_HEDGED if hedge is None else hedge, timeout_s)
 
     async def call_raw(
         self,
@@ -112,16 +116,8 @@ class RpcPool:
         answer_bytes: int | None = None,
     ) -> bytes:
         """The same, as the node's JSON, which is well-formed. answer_bytes: a bound below the pool's."""
-        if min_context_slot is not None:
-            params = wire.with_min_context_slot(method, params, min_context_slot)
-        call_id = next(self._ids)
-        question = Question(
-            method=method,
-            payload=wire.encode(wire.request(call_id, method, params)),
-            read=lambda body, cleaned: wire.result_of(body, call_id, cleaned),
-            answer_bytes=min(answer_bytes or self.bounds.answer_bytes, self.bounds.answer_bytes),
-            least_slot=min_context_slot or 0,
-        )
+        bytes_ = min(answer_bytes or self.bounds.answer_bytes, self.bounds.answer_bytes)
+        question = self._question(method, params, bytes, bytes_, min_context_slot)
         return await self._raced(question, method not in NOT_HEDGED if hedge is None else hedge, timeout_s)
 
     async def call_many(
@@ -147,12 +143,16 @@ class RpcPool:
         answers = await self._raced(question, hedge, timeout_s)
         return [one if isinstance(one, RpcError) else msgspec.json.decode(one) for one in answers]
 
-    async def send_everywhere(self, transaction: bytes, *, timeout_s: float | None = None) -> list[NodeOutcome]:
+    async def send_everywhere(
+        self, transaction: bytes, *, timeout_s: float | None = None, parse: Parse = everywhere.a_text
+    ) -> list[NodeOutcome]:
         """Gives a signed transaction to every node that is not out, without preflight and without the node's own
         retries: the caller repeats it until its fate is known. One outcome for each node of the pool, asked or not.
-        Raises Overloaded."""
+        parse: the signature that a node answers with; as in call. Raises Overloaded."""
         with self._at_work() as asking:
-            return await everywhere.send(asking, self._endpoints, self._ids, transaction, self._timeout(timeout_s))
+            return await everywhere.send(
+                asking, self._endpoints, self._ids, transaction, self._timeout(timeout_s), parse
+            )
 
     async def look_everywhere(
         self,
@@ -161,13 +161,17 @@ class RpcPool:
         *,
         min_context_slot: int | None = None,
         timeout_s: float | None = None,
+        parse: Parse = msgspec.json.decode,
     ) -> Look:
         """Asks every node that is not out and not behind. What it returns says of every node of the pool whether it
-        answered, and what; "found nowhere" is the caller's to conclude, from enough of them. Raises Overloaded."""
+        answered, and what; "found nowhere" is the caller's to conclude, from enough of them. parse: as in call; a node
+        at whose answer it raises gave none. Raises Overloaded."""
         if min_context_slot is not None:
             params = wire.with_min_context_slot(method, params, min_context_slot)
         with self._at_work() as asking:
-            return await everywhere.look(asking, self._endpoints, self._ids, method, params, self._timeout(timeout_s))
+            return await everywhere.look(
+                asking, self._endpoints, self._ids, method, params, self._timeout(timeout_s), parse
+            )
 
     def report(self) -> list[EndpointReport]:
         """How each node stands now."""
@@ -193,6 +197,20 @@ class RpcPool:
     def tasks(self) -> int:
         """Attempts at work now."""
         return 0 if self._asking is None else len(self._asking.tasks)
+
+    def _question(
+        self, method: str, params: Sequence[Any], parse: Callable[[bytes], T], answer_bytes: int, least_slot: int | None
+    ) -> Question[T]:
+        if least_slot is not None:
+            params = wire.with_min_context_slot(method, params, least_slot)
+        call_id = next(self._ids)
+        return Question(
+            method=method,
+            payload=wire.encode(wire.request(call_id, method, params)),
+            read=lambda body, cleaned: wire.parsed(wire.result_of(body, call_id, cleaned), parse),
+            answer_bytes=answer_bytes,
+            least_slot=least_slot or 0,
+        )
 
     async def _raced(self, question: Question[T], hedge: bool, timeout_s: float | None) -> T:
         with self._at_work() as asking:

@@ -18,7 +18,7 @@ from streams.chain.rpc.bucket import TokenBucket
 from streams.chain.rpc.config import PoolBounds
 from streams.chain.rpc.endpoint import Endpoint, Ticket
 from streams.chain.rpc.errors import DeadlineExceeded, NoEndpoint, RpcError
-from streams.chain.rpc.faults import ERROR, INTERNAL, MALFORMED, REFUSED, TIMEOUT, Elsewhere, Fault
+from streams.chain.rpc.faults import ERROR, INTERNAL, MALFORMED, MISSHAPEN, REFUSED, TIMEOUT, Elsewhere, Fault
 from streams.chain.rpc.metrics import PoolCounters
 
 logger: Final = logging.getLogger(__name__)
@@ -111,7 +111,7 @@ def _read(question: Question[T], endpoint: Endpoint, status: int, body: bytes) -
     try:
         result = question.read(body, endpoint.cleaned)
     except Fault as fault:
-        if status != 200 and fault.kind == MALFORMED:
+        if status != 200 and fault.kind in (MALFORMED, MISSHAPEN):
             raise Fault(REFUSED, detail=str(status)) from None
         raise
     if status != 200:

@@ -4,12 +4,12 @@ Codes: jsonrpc.org/specification section 5.1, and agave's rpc-client-api/src/cus
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 
 from streams.chain.rpc.errors import RpcError
-from streams.chain.rpc.faults import BEHIND, MALFORMED, RATE_LIMITED, Elsewhere, Fault
+from streams.chain.rpc.faults import BEHIND, MALFORMED, MISSHAPEN, RATE_LIMITED, Elsewhere, Fault
 
 FINAL_CODES: Final = frozenset(
     {
@@ -44,7 +44,7 @@ MIN_CONTEXT_AT: Final[Mapping[str, int]] = {
 }
 """Methods that know minContextSlot, and which of their params holds it."""
 
-
+T = TypeVar("T")
 Cleaned = Callable[[RpcError], RpcError]
 """Takes out of a node's error what only the pool may know."""
 
@@ -95,6 +95,15 @@ def result_of(body: bytes, call_id: int, cleaned: Cleaned) -> bytes:
             _sorted_out(answer.error, cleaned) if answer.error.code in RATE_CODES else Fault(MALFORMED, detail="no id")
         )
     return _result(answer, call_id, cleaned)
+
+
+def parsed(raw: bytes, parse: Callable[[bytes], T]) -> T:
+    """A result as its caller wants it. Raises Fault, which blames the node, whatever parse raises: what it says may
+    quote the answer, and stays here."""
+    try:
+        return parse(raw)
+    except Exception:  # noqa: BLE001 - libraries raise many things over bytes that somebody else made
+        raise Fault(MISSHAPEN) from None
 
 
 def results_of(body: bytes, call_ids: Sequence[int], cleaned: Cleaned) -> list[bytes | RpcError]:

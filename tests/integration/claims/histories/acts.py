@@ -17,9 +17,7 @@ SIGNER_STEPS: Final = (Step.CHECKED, Step.BOOKED, Step.ANSWERING)
 EXPIRY_STEPS: Final = (Step.LOOKED, Step.EXPIRING, Step.EXPIRED)
 DAY_S: Final = 86_400
 LIFE_SLOTS: Final = 150
-
-
-Kind = Literal["drop", "deny", "late", "http", "error", "lag", "lie", "down"]
+Kind = Literal["drop", "deny", "late", "http", "error", "lag", "lie", "down", "invents"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +112,8 @@ class ChainDies:
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """A node misbehaves until it is well again. down: no answer at all."""
+    """A node misbehaves until it is well again. down: no answer at all; invents: a fate for whatever it does not know,
+    while the nodes that answer otherwise are as many as such as it."""
 
     node: int
     kind: Kind
@@ -248,7 +247,7 @@ def _flood(chance: random.Random, _: int) -> Act:
 
 
 def _trouble(chance: random.Random, nodes: int) -> Act:
-    kind: Kind = chance.choice(("drop", "deny", "late", "http", "error", "lag", "lie", "down"))
+    kind: Kind = chance.choice(("drop", "deny", "late", "http", "error", "lag", "lie", "down", "invents"))
     return Trouble(chance.randrange(nodes), kind, chance.choice((3, 20, 90, 149)))
 
 
@@ -291,6 +290,7 @@ _MAKERS: Final[dict[Callable[[random.Random, int], Act | list[Act]], float]] = {
     lambda chance, _: Well(): 2.0,
     lambda chance, _: [_some(chance), Rounds(1, 1), AllLie(chance.random() < 0.5)]: 1.5,
     lambda chance, _: [Lost(), Rounds(3, 3), Well()]: 1.5,
+    lambda chance, nodes: [Trouble(chance.randrange(nodes), "invents", 0), Lost(), Rounds(2, 2)]: 1.0,
     lambda chance, _: Replay(): 2.0,
     lambda chance, _: Cap(None): 0.5,
     lambda chance, _: [Clock(chance.choice((-DAY_S, 0, DAY_S))), _some(chance)]: 1.5,

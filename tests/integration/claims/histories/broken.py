@@ -26,7 +26,7 @@ from tests.integration.claims.histories.play import NOTHING
 MARKER_AT: Final = 2
 
 
-async def _all_dead(_: Any, attempts: Any) -> dict[int, Earlier]:
+async def _all_dead(_: Any, attempts: Any, *_more: Any) -> dict[int, Earlier]:
     return {claim_id: Earlier(one.attempt, Fate.DEAD) for claim_id, one in attempts.items()}
 
 

@@ -26,12 +26,13 @@ longer, so it is less than a settling takes."""
 
 
 class Node:
-    """One node. down: it cuts every connection; lies: it is far ahead and knows no signature and no account."""
+    """One node. down: it cuts every connection; lies: it is far ahead and knows no signature and no account; invents:
+    it knows a fate of every signature, while others outvote it."""
 
     def __init__(self, cluster: "Cluster", seed: int) -> None:
         self._cluster = cluster
         self.faults = Faults(seed)
-        self.down = self.lies = False
+        self.down = self.lies = self.invents = False
         self.url = ""
         self.attach()
 
@@ -42,7 +43,11 @@ class Node:
     def well(self) -> None:
         """Nothing of it goes wrong any more."""
         self.faults.clear()
-        self.down = self.lies = False
+        self.down = self.lies = self.invents = False
+
+    def sure(self) -> bool:
+        """Whether it answers every call, and invents nothing."""
+        return not self.down and not self.invents and "*" not in self.faults.shown()["rules"]
 
     async def serve(self, request: web.BaseRequest) -> web.StreamResponse:
         """One JSON-RPC call."""
@@ -61,6 +66,8 @@ class Node:
             return _cut(request)
         if self.lies:
             answer = _lied(orjson.loads(body)["method"], orjson.loads(answer))
+        if self.invents and self._cluster.outvotes():
+            answer = _invented(orjson.loads(body), orjson.loads(answer), chain.slot)
         return web.Response(body=answer, content_type="application/json")
 
 
@@ -115,6 +122,10 @@ class Cluster:
             for one in self.seen.values():
                 self.chain.land(one)
 
+    def outvotes(self) -> bool:
+        """Whether those that invent are at most half of the nodes that are sure to answer."""
+        return sum(one.invents for one in self.nodes) <= sum(one.sure() for one in self.nodes)
+
     def well(self) -> None:
         """All nodes are."""
         for node in self.nodes:
@@ -160,4 +171,15 @@ def _lied(method: str, answer: dict[str, Any]) -> bytes:
             answer["result"] = []
         case "getTransaction":
             answer["result"] = None
+    return orjson.dumps(answer)
+
+
+def _invented(request: dict[str, Any], answer: dict[str, Any], slot: int) -> bytes:
+    """Every second unknown signature has landed, every other one failed for good."""
+    if request["method"] == "getSignatureStatuses" and answer.get("result") is not None:
+        known = answer["result"]["value"]
+        for place, (signature, status) in enumerate(zip(request["params"][0], known, strict=True)):
+            err = None if ord(signature[0]) % 2 else {"InstructionError": [3, {"Custom": 1}]}
+            if status is None:
+                known[place] = {"slot": slot, "confirmations": None, "err": err, "confirmationStatus": "finalized"}
     return orjson.dumps(answer)

@@ -97,6 +97,8 @@ class Stage:
             case acts.DatabaseCut(turns):
                 self._strikes.append(self._after(turns, self._cut_database))
             case acts.ChainDies(turns):
+                for node in cluster.nodes:
+                    node.invents = False  # it would be heard alone, where the chain dies between two answers
                 self._strikes.append(self._after(turns, self._chain_dies))
             case acts.Trouble():
                 self._trouble(act)
@@ -168,6 +170,8 @@ class Stage:
                 node.faults.lag(act.slots)
             case "lie":
                 node.lies = True
+            case "invents":
+                node.invents = not self._strikes
             case "down":
                 node.down = True
 

@@ -31,6 +31,10 @@ KEPT: dict[str, tuple[Act, ...]] = {
     "a clock that jumps a day on after a lie": (
         ONE, Rounds(1, 1), AllLie(twice=True), Rounds(2, 2), Clock(DAY_S + 60), Rounds(2, 1), Replay(), Rounds(2, 2),
     ),
+    "a node that invents what became of lost ones": (
+        ONE, Trouble(0, "invents", 0), *DROPPED, Rounds(1, 2), Reserve((Ask(0, 1, None), Ask(1, 2, None))),
+        Rounds(2, 2),
+    ),
     "a viewer whose payment was given up, and landed": (
         ViewerPays(0, "broadcast"), AllLie(twice=True), Replay(), Rounds(1, 2),
     ),

@@ -1,12 +1,17 @@
 """A look at nodes that do not agree: the one that is least far decides, and whoever found something is believed."""
 
+from collections.abc import Callable
 from typing import Any
 
+import orjson
 import pytest
 
 from claim_api.chain.port import Finding, Subject
 from claim_api.chain.rpc import RpcChain
 from streams.chain.rpc.everywhere import Look
+
+ACCOUNT = {"lamports": 890_880, "owner": "11111111111111111111111111111111", "data": ["", "base64"]}
+STATUS = {"slot": 5, "err": None, "confirmationStatus": "processed"}
 
 
 class ScriptedPool:
@@ -16,7 +21,9 @@ class ScriptedPool:
         self._heights, self._marked, self._found, self._silent = heights, marked, found, silent
         self.least_slots: list[int] = []
 
-    async def look_everywhere(self, method: str, params: Any, *, min_context_slot: int | None = None) -> Look:
+    async def look_everywhere(
+        self, method: str, params: Any, *, parse: Callable[[bytes], Any], min_context_slot: int | None = None
+    ) -> Look:
         if min_context_slot is not None:
             self.least_slots.append(min_context_slot)
         answers: dict[str, Any] = {}
@@ -24,9 +31,10 @@ class ScriptedPool:
             if method == "getEpochInfo":
                 answers[name] = {"blockHeight": height, "absoluteSlot": height + 7}
             elif method == "getMultipleAccounts":
-                answers[name] = {"value": [{} if name in self._marked else None]}
+                answers[name] = {"value": [ACCOUNT if name in self._marked else None]}
             else:
-                answers[name] = {"value": [{} if name in self._found else None]}
+                answers[name] = {"value": [STATUS if name in self._found else None]}
+        answers = {name: parse(orjson.dumps(one)) for name, one in answers.items()}
         return Look(answers, {f"silent{n}": "no answer" for n in range(self._silent)})
 
 

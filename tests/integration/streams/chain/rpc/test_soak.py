@@ -20,6 +20,7 @@ from tests.scripted_rpc import BAD_ANSWERS, Fault, ScriptedNode, Time, pool_of, 
 CALLS = 4000
 WORKERS = 24
 FAULTS: tuple[Fault, ...] = (*BAD_ANSWERS, "hang", "drip", "endless")
+TAKEN = {"sendTransaction": "1" * 64}
 BOUNDS = PoolBounds(answer_bytes=256 * 1024, timeout_s=20.0)
 
 
@@ -129,7 +130,7 @@ async def test_every_call_ends_rightly_while_all_nodes_fail_at_random(seed: int)
 @pytest.mark.slow
 async def test_every_call_succeeds_while_one_node_stays_good(seed: int) -> None:
     chance, time = random.Random(seed), Time()
-    bad, good = [ScriptedNode() for _ in range(3)], ScriptedNode()
+    bad, good = [ScriptedNode() for _ in range(3)], ScriptedNode(results=TAKEN)
     async with pool_of(*bad, good, bounds=BOUNDS, watch=True) as pool:
         async with shaken(bad, chance, time):
             ended = await soak(pool, CALLS // 2, chance)
@@ -139,7 +140,7 @@ async def test_every_call_succeeds_while_one_node_stays_good(seed: int) -> None:
 
 def test_the_pool_works_the_same_on_uvloop() -> None:
     async def run() -> tuple[Any, list[str]]:
-        bad, good = ScriptedNode(always="cut"), ScriptedNode()
+        bad, good = ScriptedNode(always="cut"), ScriptedNode(results=TAKEN)
         async with pool_of(bad, good, bounds=PoolBounds(breaker_first_s=600, breaker_last_s=600), watch=True) as pool:
             found = await asyncio.gather(*(pool.call("getBalance", [n]) for n in range(200)))
             assert [one["params"] for one in found] == [[n] for n in range(200)]
