@@ -47,8 +47,12 @@ select session_hash, viewer_key, token_sealed,
        validated_at < now() - make_interval(secs => $2) as too_old
   from claims.sessions
  where revoked_at is null and expires_at > now() and token_sealed is not null
-   and validated_at < now() - make_interval(secs => $1)
+   and validated_at < now() - make_interval(secs => $1) and not session_hash = any($4::bytea[])
  order by validated_at limit $3;
+
+-- name: oldest_validation_s
+select extract(epoch from now() - min(validated_at))::float8 from claims.sessions
+ where revoked_at is null and expires_at > now() and token_sealed is not null;
 
 -- name: lock_session
 select token_sealed from claims.sessions
@@ -73,11 +77,13 @@ select session_hash, token_sealed, coalesce(revoked_at, expires_at) < now() - ma
 update claims.sessions set token_sealed = null where session_hash = $1;
 
 -- name: me
+-- Next is what comes into force first; what is older than the binding in force is void.
 select w.wallet, w.bound_at, w.effective_at, n.wallet as next_wallet, n.bound_at as next_bound_at,
        n.effective_at as next_effective_at, s.frozen
   from claims.switches s
   left join claims.wallets_in_force w on w.viewer_key = $1
   left join lateral (
       select wallet, bound_at, effective_at from claims.user_wallets
-       where viewer_key = $1 and effective_at > now() order by binding_id desc limit 1
+       where viewer_key = $1 and effective_at > now() and binding_id > coalesce(w.binding_id, 0)
+       order by effective_at, binding_id limit 1
   ) n on true;

@@ -44,6 +44,10 @@ select coalesce(sum(amount_base_units), 0) from claims.claims
 select coalesce(sum(amount_base_units), 0) from claims.claims
  where wallet = $1 and reserved_at >= date_trunc('day', clock_timestamp(), 'UTC');
 
+-- name: seconds_of_day_left
+select ceil(extract(epoch from date_trunc('day', now, 'UTC') + interval '24 hours' - now))::int
+  from (select clock_timestamp() as now) as clock;
+
 -- Claim, allocations, audit log and notice in one statement; taken: allocations that no other claim has. The caller
 -- rolls back where those are not all.
 -- name: insert_reservation
@@ -74,6 +78,9 @@ select * from claims.claims where viewer_key = $1 and claim_id = $2;
 
 -- name: claims_of_viewer
 select * from claims.claims where viewer_key = $1 and claim_id < $2 order by claim_id desc limit $3;
+
+-- name: last_error
+select error from claims.attempts where claim_id = $1 order by attempt desc limit 1;
 
 -- name: allocations_of_claims
 select a.claim_id, a.channel, coalesce(e.login, '') as login, a.epoch_start_s, a.revision, a.amount_base_units
@@ -378,6 +385,16 @@ with moved as (
     returning 1)
 insert into claims.audit_log (actor, action, subject, detail)
 select 'operator', 'set daily cap', 'switches', jsonb_build_object('base_units', $1::numeric::text) from moved;
+
+-- name: set_wallet_wait
+with before as (select change_wait_s from claims.binding_rule for update), moved as (
+    update claims.binding_rule set change_wait_s = $1 returning 1)
+insert into claims.audit_log (actor, action, subject, detail)
+select 'operator', 'set wallet wait', 'binding_rule', jsonb_build_object('change_wait_s', $1::int, 'before_s', change_wait_s)
+  from before, moved;
+
+-- name: wallet_wait
+select change_wait_s from claims.binding_rule;
 
 -- name: switches
 select frozen, frozen_because, daily_cap_base_units, changed_at from claims.switches;

@@ -19,7 +19,7 @@ from claim_api.answer import Answer, json_answer
 from claim_api.errors import ApiError, malformed
 from claim_api.identity.sessions import Sessions, Viewer
 from claim_api.ledger.errors import ClaimRefused, Refusal
-from claim_api.ledger.read import claim_of_viewer, claims_of_viewer
+from claim_api.ledger.read import claim_of_viewer, claims_of_viewer, last_error
 from claim_api.ledger.reserve import MAX_ALLOCATIONS, Limits, Wanted, reserve
 from claim_api.ledger.rows import AllocationKey, Claim, Fee
 from claim_api.limits import Limits as Rates
@@ -42,6 +42,7 @@ STATUSES: Final = {
     Refusal.NO_WALLET: 409,
     Refusal.WALLET_NOT_IN_FORCE: 409,
     Refusal.BELOW_MINIMUM: 409,
+    Refusal.TOO_LARGE: 409,
     Refusal.OVER_LIMIT: 429,
     Refusal.FROZEN: 503,
 }
@@ -51,7 +52,7 @@ STATUSES: Final = {
 class NamedAllocation(msgspec.Struct, forbid_unknown_fields=True):
     """One of POST /v1/claims."""
 
-    channel: Annotated[str, Meta(max_length=64)]
+    channel: Annotated[str, Meta(max_length=64, pattern=r"^[^\x00]*$")]
     epoch_start_s: Annotated[int, Meta(ge=0, le=2**62)]
     revision: Annotated[int, Meta(ge=0, le=65_535)]
 
@@ -184,6 +185,10 @@ class Claims:
                 except TimeoutError:
                     return await self._of_viewer(viewer, claim_id)
 
+    async def last_error(self, claim: Claim) -> str | None:
+        """What chain or nodes said of its last attempt."""
+        return await last_error(self._database, claim.claim_id)
+
     async def transaction(self, request: Request, claim_id: str) -> Answer:
         """GET /v1/claims/{id}/transaction: what the wallet signs. Nothing is written."""
         request.query(())
@@ -244,8 +249,8 @@ class Claims:
 
 
 def refused(refusal: ClaimRefused) -> ApiError:
-    """The refusal with its HTTP status."""
-    headers = [(b"retry-after", b"60")] if refusal.code is Refusal.FROZEN else []
+    """The refusal with its HTTP status, and Retry-After where it knows."""
+    headers = [] if refusal.retry_after_s is None else [(b"retry-after", b"%d" % refusal.retry_after_s)]
     return ApiError(STATUSES[refusal.code], refusal.code.value, refusal.message, refusal.mend, headers)
 
 
