@@ -129,8 +129,8 @@ class PartitionWatch:
         self._seq: dict[str, int] = {}
         self._log_ahead_ms: int | None = None
         """At least how far the log's clock is ahead of the steady one."""
-        self._there_since_ms: int | None = None
-        """Since when the log is there, by its own clock; None until all is read that came while it was not."""
+        self._there_since_ms: int | None = 0
+        """Since when the log is there, by its own clock; None from when it was away until all is read."""
 
     def feed(self, record: LogRecord, steady_ms: int) -> None:
         """Take in one record as it was read."""

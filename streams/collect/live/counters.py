@@ -93,4 +93,6 @@ class OutboundCounters:
     process was killed; after a power cut or damage all that lay behind it, too."""
     damaged_bytes: int = 0
     """Lost in a segment, from the first record on whose checksum does not fit or that cannot be read."""
+    doubtful_claims: int = 0
+    """Said absent instead, after such a loss: they speak for a time of which something was lost."""
     lost_at_close: int = 0

@@ -20,6 +20,7 @@ from typing import Any, Final
 from schemas.envelope import decode
 from schemas.errors import SchemaError
 from streams.collect.live.counters import OutboundCounters
+from streams.collect.live.doubts import Doubts
 from streams.collect.live.lanes import EVENTS, LANES, LETTERS, MAX_QUEUED_BYTES, STREAMS, Lane, Record, lane_number
 from streams.collect.live.rechecking import Recheck
 from streams.collect.live.spool import Spool, SpoolError
@@ -61,6 +62,9 @@ class LogOutbound:
         self._spool = spool
         self._durable = durable or (lambda channel, to_ms: None)
         self._recheck = recheck or Recheck(Suppression(NobodySuppressed()), self.counters)
+        self._doubts = Doubts(self.counters)
+        self._damaged_bytes = 0
+        """Of the spool, as far as it is taken into account."""
         self._max_queued_bytes = max_queued_bytes
         self._answer_s = answer_s
         self._retry_s = self._wait_s = retry_s
@@ -145,8 +149,7 @@ class LogOutbound:
             batch = lane.head()
             lane.in_flight = len(batch)
             version = self._recheck.version
-            values = (one.value if one.list_version == version else self._tame(lane.stream, one.value) for one in batch)
-            fit = [Append(None, one.key, value) for one, value in zip(batch, values, strict=True)]
+            fit = [self._fit(lane.stream, one.key, one.value, one.list_version == version) for one in batch]
             sent = await self._append(STREAMS[lane.stream], fit)
             lane.in_flight = 0
             if not sent:
@@ -231,9 +234,11 @@ class LogOutbound:
             return False
         return True
 
-    def _tame(self, stream: int, value: bytes) -> bytes:
-        """The record as it may go to the log now."""
-        return self._recheck.without_suppressed(value) if stream == EVENTS else value
+    def _fit(self, stream: int, key: bytes, value: bytes, tame: bool = False) -> Append:
+        """The record as it may go to the log now. tame: nobody in it opted out."""
+        if stream == EVENTS:
+            value = self._doubts.without_doubtful(key, value if tame else self._recheck.without_suppressed(value))
+        return Append(None, key, value)
 
     async def _replay(self) -> bool:
         """Send the spool until it is empty; False where the log is still away, or the disk refuses."""
@@ -244,11 +249,13 @@ class LogOutbound:
                 records, position = spool.read(REPLAY_RECORDS, REPLAY_BYTES)
             except SpoolError:
                 return False  # counted; the disk is asked again after a while
+            if self.counters.damaged_bytes > self._damaged_bytes:
+                self._damaged_bytes = self.counters.damaged_bytes
+                self._doubts.lost()
             if not records:
                 return True
             for stream, name in enumerate(STREAMS):
-                of_stream = (one for one in records if one.stream == stream)
-                one_stream = [Append(None, one.key, self._tame(stream, one.value)) for one in of_stream]
+                one_stream = [self._fit(stream, one.key, one.value) for one in records if one.stream == stream]
                 if one_stream and not await self._append(name, one_stream):
                     spool.rewind()
                     return False

@@ -47,7 +47,7 @@ async def test_a_hole_that_its_collector_declares_is_left_to_it() -> None:
     assert world.said() == []
 
 
-@pytest.mark.parametrize("how", ["fails", "hangs", "fails before the closer starts"])
+@pytest.mark.parametrize("how", ["fails", "hangs", "fails as the closer starts"])
 async def test_silence_is_counted_from_the_return_of_a_log_that_was_away(
     how: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -66,15 +66,18 @@ async def test_silence_is_counted_from_the_return_of_a_log_that_was_away(
             patch.setattr(world.log, "span", span)
             await closer.sweep(watch, 0, world.at[0])
     else:
-        world.log.fail.add("read")
-        with pytest.raises(LogError):
-            await closer.step(watch, 0, world.at[0])
-        world.now_ms += 25 * MINUTE_MS
-        world.log.fail.clear()
-        if how == "fails before the closer starts":
+        if how == "fails as the closer starts":
+            world.now_ms += 24 * MINUTE_MS
             world.running.clear()
             world.at.clear()
             world.start()
+            [(closer, watch)] = world.running
+        world.log.fail.add("read")
+        with pytest.raises(LogError):
+            await closer.step(watch, 0, world.at[0])
+        world.now_ms += MINUTE_MS if how == "fails as the closer starts" else 25 * MINUTE_MS
+        world.log.fail.clear()
+        if how == "fails as the closer starts":
             await world.collect(world.now_ms - 5000, world.now_ms - 1000, channel="twitch:id:2", source="c2")
     await world.turn()
     assert world.said() == []
