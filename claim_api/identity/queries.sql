@@ -73,11 +73,13 @@ select session_hash, token_sealed, coalesce(revoked_at, expires_at) < now() - ma
 update claims.sessions set token_sealed = null where session_hash = $1;
 
 -- name: me
+-- Next is what comes into force first; what is older than the binding in force is void.
 select w.wallet, w.bound_at, w.effective_at, n.wallet as next_wallet, n.bound_at as next_bound_at,
        n.effective_at as next_effective_at, s.frozen
   from claims.switches s
   left join claims.wallets_in_force w on w.viewer_key = $1
   left join lateral (
       select wallet, bound_at, effective_at from claims.user_wallets
-       where viewer_key = $1 and effective_at > now() order by binding_id desc limit 1
+       where viewer_key = $1 and effective_at > now() and binding_id > coalesce(w.binding_id, 0)
+       order by effective_at, binding_id limit 1
   ) n on true;

@@ -160,9 +160,7 @@ class ScriptedClaims:
 
     async def me(self, request: Request) -> Answer:
         csrf = self.sessions[self._session(request)]
-        now = iso(datetime.now(UTC))
-        in_force = [one for one in self.wallets if one["effective_at"] <= now]
-        later = [one for one in self.wallets if one["effective_at"] > now]
+        in_force, following = self._bound(iso(datetime.now(UTC)))
         return json_answer(
             {
                 "viewer": self.identity,
@@ -170,14 +168,20 @@ class ScriptedClaims:
                 "display_name": self.display_name,
                 "csrf": csrf,
                 "session_expires_at": iso(datetime.now(UTC) + timedelta(days=7)),
-                "wallet": in_force[-1] if in_force else None,
-                "next_wallet": later[-1] if later else None,
+                "wallet": in_force,
+                "next_wallet": following,
                 "cluster": self.cluster,
                 "mint": self.mint,
                 "fee": self.fee,
                 "frozen": self.frozen,
             }
         )
+
+    def _bound(self, now: str) -> tuple[dict[str, str] | None, dict[str, str] | None]:
+        """In force, and what comes first after it."""
+        newest = max((n for n, one in enumerate(self.wallets) if one["effective_at"] <= now), default=-1)
+        later = min(self.wallets[newest + 1 :], key=lambda one: one["effective_at"], default=None)
+        return self.wallets[newest] if newest >= 0 else None, later
 
     async def challenge(self, request: Request) -> Answer:
         self._session(request, changing=True)
@@ -217,7 +221,9 @@ class ScriptedClaims:
         if not good or not Signature(signature).verify(Pubkey.from_string(wallet), signed):
             raise ApiError(400, "wallet_refused", "the message is not the challenge's", "sign it as it stands")
         now = datetime.now(UTC)
-        effective = now + (self.waiting_time if self.wallets else timedelta(0))
+        in_force = self._bound(iso(now))[0]
+        other = self.wallets and (in_force is None or in_force["wallet"] != wallet)
+        effective = now + (self.waiting_time if other else timedelta(0))
         self.wallets.append({"wallet": wallet, "bound_at": iso(now), "effective_at": iso(effective)})
         return json_answer({"wallet": wallet, "effective_at": iso(effective)})
 

@@ -10,6 +10,8 @@ from tests.browser.conftest import Visit
 from tests.browser.scripted_claims import ScriptedClaims
 from tests.browser.viewing import PHONE, WALLET, wallet_script
 
+LATER = "2099-01-01T00:00:00.000Z"
+
 
 @pytest.mark.parametrize(
     ("wallet", "asked"),
@@ -106,6 +108,42 @@ async def test_a_second_wallet_waits_its_time_and_the_first_stays_in_force(
     await tab.see(f"{first[:4]}…{first[-4:]}")
     assert scripted.wallets[-1]["wallet"] == second
     await tab.looks_right("wallet-waits")
+
+
+async def test_a_change_that_waits_is_shown_and_ends_where_the_owner_keeps_the_wallet(
+    visit: Visit, scripted: ScriptedClaims
+) -> None:
+    scripted.waiting_time = timedelta(days=1)
+    tab = await (await visit()).sign_in()
+    await tab.connect()
+    thief = str(Keypair().pubkey())
+    scripted.wallets.append({"wallet": thief, "bound_at": "2026-01-01T00:00:00.000Z", "effective_at": LATER})
+    await tab.page.reload()
+    await tab.see("A change of wallet waits.")
+    await tab.see(f"claims go to {thief[:4]}…{thief[-4:]}")
+    await tab.looks_right("wallet-change-waits")
+    await tab.page.evaluate("mockWallet.refuse = 'signIn'")
+    await tab.page.get_by_role("button", name="Keep my wallet").click()
+    await tab.see("You said no in Testwallet.")
+    await tab.page.get_by_role("button", name="Try again").click()
+    await tab.said("Your wallet is connected.")
+    await expect(tab.page.get_by_text("A change of wallet waits.")).to_have_count(0)
+    assert [one["wallet"] for one in scripted.wallets] == [WALLET, thief, WALLET]
+
+
+async def test_only_the_wallet_in_force_can_keep_itself(visit: Visit, scripted: ScriptedClaims) -> None:
+    scripted.waiting_time = timedelta(days=1)
+    tab = await (await visit()).sign_in()
+    first, thief = str(Keypair().pubkey()), str(Keypair().pubkey())
+    long_ago = "2026-01-01T00:00:00.000Z"
+    scripted.wallets.append({"wallet": first, "bound_at": long_ago, "effective_at": long_ago})
+    scripted.wallets.append({"wallet": thief, "bound_at": long_ago, "effective_at": LATER})
+    await tab.page.reload()
+    await tab.page.get_by_role("button", name="Keep my wallet").click()
+    await tab.see(f"Testwallet does not hold {first[:4]}…{first[-4:]}.")
+    assert len(scripted.wallets) == 2
+    await tab.page.get_by_role("button", name="Not now").click()
+    await expect(tab.page.get_by_role("button", name="Keep my wallet")).to_be_visible()
 
 
 async def test_a_viewer_who_pays_signs_the_servers_transaction(visit: Visit, scripted: ScriptedClaims) -> None:

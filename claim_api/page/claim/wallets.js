@@ -58,11 +58,20 @@ export class Binding {
     this.store.set({ binding: { step, ...more } });
   }
 
+  // The wallet in force is signed for once more, which voids the change that waits.
+  async keep() {
+    this.store.set({ changingWallet: "keep", binding: { step: "idle" } });
+    const wallet = walletOf(this.store.state.wallets, this.store.state.me.wallet.wallet);
+    if (wallet) await this.connect(wallet);
+  }
+
   async connect(wallet) {
+    const { changingWallet, me } = this.store.state;
+    const kept = changingWallet === "keep" ? { address: me.wallet.wallet } : null;
     this.step("connecting", { wallet });
     try {
-      const account = await connected(wallet);
-      if (!account) return this.step("no-account", { wallet });
+      const account = await connected(wallet, kept?.address);
+      if (!account) return this.step(kept ? "not-held" : "no-account", { wallet, account: kept });
       if (!account.chains.includes(chainOf(this.store.state.me))) return this.step("network", { wallet, account });
       await this.prove(wallet, account);
     } catch (error) {
@@ -105,9 +114,9 @@ export class Binding {
   }
 }
 
-async function connected(wallet) {
+async function connected(wallet, address) {
   const { accounts } = await wallet.features[CONNECT].connect();
-  return accounts.find((account) => account.chains.some(isSolana)) || null;
+  return accounts.find((account) => account.chains.some(isSolana) && (!address || account.address === address)) || null;
 }
 
 async function signIn(wallet, input) {

@@ -15,12 +15,13 @@ export function drawWallet(store, binding) {
     if (!state.me) return [];
     const { me, changingWallet } = state;
     const head = heading(2, "wallet-title", t("wallet.title"));
-    const bound = [me.wallet && inForce(me), me.next_wallet && waiting(me)].filter(Boolean);
+    const bound = [me.wallet && inForce(me), me.next_wallet && waiting(state, binding)].filter(Boolean);
     if (bound.length && !changingWallet) {
       const other = button(t("wallet.change"), { class: "link", data: { key: "change-wallet" } }, () => store.set({ changingWallet: true, binding: { step: "idle" } }));
       return [head, bound, other];
     }
-    const keep = bound.length ? button(t("wallet.keep"), { class: "link", data: { key: "keep-wallet" } }, () => store.set({ changingWallet: false })) : null;
+    const leave = changingWallet === "keep" ? "wallet.not-now" : "wallet.keep";
+    const keep = bound.length ? button(t(leave), { class: "link", data: { key: "keep-wallet" } }, () => store.set({ changingWallet: false })) : null;
     return [head, bound, progress(store, binding) || choice(state, binding), keep];
   });
 }
@@ -35,16 +36,26 @@ function inForce({ wallet }) {
   );
 }
 
-function waiting({ wallet, next_wallet: next }) {
-  const text = t(wallet ? "wallet.next" : "wallet.waits", { address: shortAddress(next.wallet), at: moment(next.effective_at) });
-  return make("p", { class: "hint next" }, text);
+function waiting({ me: { wallet, next_wallet: next }, changingWallet }, binding) {
+  const values = { address: shortAddress(next.wallet), at: moment(next.effective_at), kept: wallet && shortAddress(wallet.wallet) };
+  if (!wallet) return make("p", { class: "hint next" }, t("wallet.waits", values));
+  const keep = button(t("wallet.next.keep"), { class: "primary", data: { key: "void-next" } }, () => binding.keep());
+  return make(
+    "div",
+    { class: "asking next" },
+    make("p", { class: "title" }, t("wallet.next")),
+    make("p", { title: next.wallet }, t("wallet.next.text", values)),
+    make("p", {}, t("wallet.next.mend", values)),
+    changingWallet === "keep" ? null : make("div", { class: "acts" }, keep),
+  );
 }
 
-function choice({ wallets, me }, binding) {
+function choice({ wallets, me, changingWallet }, binding) {
   if (!wallets.length) return none();
   const pick = (wallet) =>
     make("li", {}, walletButton(wallet, () => binding.connect(wallet)));
-  return [make("p", { class: "hint" }, t("wallet.choose", { name: me.display_name })), make("ul", { class: "wallets" }, wallets.map(pick))];
+  const hint = changingWallet === "keep" ? t("wallet.choose.kept", { address: shortAddress(me.wallet.wallet) }) : t("wallet.choose", { name: me.display_name });
+  return [make("p", { class: "hint" }, hint), make("ul", { class: "wallets" }, wallets.map(pick))];
 }
 
 export function walletButton(wallet, click) {
@@ -80,7 +91,7 @@ function progress(store, binding) {
   const { step, wallet, account, error } = store.state.binding;
   if (step === "idle" || step === "done") return null;
   const me = store.state.me;
-  const values = { name: wallet.name, cluster: me.cluster, networks: account ? networksOf(account).join(", ") : "", address: account ? shortAddress(account.address) : "" };
+  const values = { name: wallet.name, cluster: me.cluster, networks: account?.chains ? networksOf(account).join(", ") : "", address: account ? shortAddress(account.address) : "" };
   const again = button(t("again"), { class: "primary", data: { key: "wallet-again" } }, () => binding.connect(wallet));
   const back = button(t("wallet.other"), { class: "quiet", data: { key: "wallet-back" } }, () => binding.step("idle"));
   const said = step === "failed" ? explained(error) : { title: t("wallet." + step, values), text: t("wallet." + step + ".text", values) };
