@@ -57,6 +57,14 @@ async def set_cap(settings: Settings, base_units: int | None) -> None:
         await operate.set_cap(connection, base_units)
 
 
+async def wallet_wait(settings: Settings, change_wait_s: int | None) -> int:
+    """Seconds that a change of wallet waits, set to change_wait_s before where that is given."""
+    async with _owner(settings) as connection:
+        if change_wait_s is not None:
+            await operate.set_wallet_wait(connection, change_wait_s)
+        return await operate.wallet_wait(connection)
+
+
 async def switches(settings: Settings) -> dict[str, Any]:
     async with _owner(settings) as connection:
         return await operate.switches(connection)

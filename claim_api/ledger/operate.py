@@ -1,4 +1,4 @@
-"""Operator: what is held and why, retry, freeze, the daily cap. Runs as the database's owner.
+"""Operator: what is held and why, retry, freeze, the daily cap, how long a change of wallet waits. Runs as the database's owner.
 
 In: a connection of the owner. Out: rows for people. Freezing takes the lock of the signer's books: when it returns,
 nothing new is being signed.
@@ -62,6 +62,18 @@ async def set_cap(connection: Any, base_units: int | None) -> None:
     async with connection.transaction():
         await connection.execute(signer_sql("lock_books"))
         await connection.execute(sql("set_cap"), base_units)
+
+
+async def set_wallet_wait(connection: Any, change_wait_s: int) -> None:
+    """Whole seconds, 0 or more, until another wallet is in force. For changes from now on: what waits already
+    keeps its time."""
+    async with connection.transaction():
+        await connection.execute(sql("set_wallet_wait"), change_wait_s)
+
+
+async def wallet_wait(connection: Any) -> int:
+    """Seconds that a change of wallet waits."""
+    return int(await connection.fetchval(sql("wallet_wait")))
 
 
 async def switches(connection: Any) -> dict[str, Any]:

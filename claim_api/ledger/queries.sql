@@ -353,6 +353,16 @@ with moved as (
 insert into claims.audit_log (actor, action, subject, detail)
 select 'operator', 'set daily cap', 'switches', jsonb_build_object('base_units', $1::numeric::text) from moved;
 
+-- name: set_wallet_wait
+with before as (select change_wait_s from claims.binding_rule for update), moved as (
+    update claims.binding_rule set change_wait_s = $1 returning 1)
+insert into claims.audit_log (actor, action, subject, detail)
+select 'operator', 'set wallet wait', 'binding_rule', jsonb_build_object('change_wait_s', $1::int, 'before_s', change_wait_s)
+  from before, moved;
+
+-- name: wallet_wait
+select change_wait_s from claims.binding_rule;
+
 -- name: switches
 select frozen, frozen_because, daily_cap_base_units, changed_at from claims.switches;
 

@@ -138,6 +138,20 @@ def cap(settings: Settings, base_units: int | None, no_cap: bool, as_json: bool)
     )
 
 
+@claims.command("wallet-wait")
+@click.argument("seconds", required=False, type=click.IntRange(0, 30 * 86_400))
+@json_option
+@click.pass_obj
+def wallet_wait(settings: Settings, seconds: int | None, as_json: bool) -> None:
+    """Show, or set, how long a change of wallet waits: 0 to 2592000 s. What waits already keeps its time.
+
+    With 0 a stolen session is enough to have another wallet paid at once.
+    """
+    from infra import operating
+
+    print_rows(("change_wait_s",), [{"change_wait_s": run(operating.wallet_wait(settings, seconds))}], as_json=as_json)
+
+
 @claims.command()
 @click.option(
     "--starting-supply",

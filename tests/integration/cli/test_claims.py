@@ -174,6 +174,31 @@ async def test_the_operator_switches(
     await asyncio.to_thread(commands)
 
 
+async def test_the_operator_says_how_long_a_change_of_wallet_waits(
+    world: ClaimsWorld, environment: dict[str, str], twzrd: Twzrd
+) -> None:
+    def command(*arguments: object, code: int = 0) -> Any:
+        return twzrd("claims", "wallet-wait", *arguments, code=code, **environment)
+
+    def commands() -> None:
+        assert command("--json").json == {"change_wait_s": 86_400}
+        assert command(172_800, "--json").json == {"change_wait_s": 172_800}
+        for out_of_range in (2_592_001, -1):
+            assert "0<=x<=2592000" in command("--", out_of_range, code=2).err
+
+    await asyncio.to_thread(commands)
+    noted = await world.owner.fetch("select actor, detail::text from claims.audit_log where action = 'set wallet wait'")
+    assert [(row["actor"], json.loads(row["detail"])) for row in noted] == [
+        ("operator", {"change_wait_s": 172_800, "before_s": 86_400})
+    ], "to look is no change"
+    await world.bind(7)
+    await world.bind(7)
+    waits = await world.owner.fetchval(
+        "select extract(epoch from max(effective_at) - max(bound_at))::int from claims.user_wallets"
+    )
+    assert waits == 172_800
+
+
 async def test_what_cannot_start_says_why(
     world: ClaimsWorld, environment: dict[str, str], tmp_path: Path, twzrd: Twzrd
 ) -> None:
