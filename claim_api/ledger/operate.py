@@ -1,4 +1,5 @@
-"""Operator: what is held and why, retry, freeze, the daily cap, how long a change of wallet waits. Runs as the database's owner.
+"""Operator: what is held and why, retry, freeze, the daily cap, the wait of a changed wallet. Runs as the
+database's owner.
 
 In: a connection of the owner. Out: rows for people. Freezing takes the lock of the signer's books: when it returns,
 nothing new is being signed.

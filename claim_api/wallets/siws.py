@@ -25,7 +25,22 @@ LIFE_S: Final = 600
 _HEADLINE: Final = " wants you to sign in with your Solana account:"
 _LABELS: Final = ("URI: ", "Version: ", "Chain ID: ", "Nonce: ", "Issued At: ", "Expiration Time: ")
 _FIELDS: Final = ("uri", "version", "chain_id", "nonce", "issued_at", "expiration_time")
-_LINES: Final = 13
+_EMPTY: Final = re.compile("")
+_TEMPLATE: Final = (
+    ("domain", re.compile(".*" + re.escape(_HEADLINE)), "the first line is not that of a Solana sign-in"),
+    ("address", re.compile(".+"), "its line is empty"),
+    ("statement", _EMPTY, "there is no empty line before it"),
+    ("statement", re.compile(".*"), ""),
+    ("statement", _EMPTY, "there is no empty line after it"),
+    *(
+        (field, re.compile(re.escape(label) + ".*"), f"its line does not begin with {label.strip()!r}")
+        for field, label in zip(_FIELDS, _LABELS, strict=True)
+    ),
+    ("resources", re.compile("Resources:"), "they do not follow the expiration time"),
+    ("resources", re.compile("- .*"), "they are not the Twitch account alone"),
+)
+"""Each line of the text: whose it is, what it looks like, and what is said where it does not."""
+_PRINTABLE: Final = range(0x20, 0x7F)
 _TIME = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z", re.ASCII)
 _NONCE = re.compile(r"[0-9a-zA-Z]{16,64}", re.ASCII)
 
@@ -66,20 +81,8 @@ def parse(text: bytes) -> SignIn:
     """What the text says. Raises SiwsError for anything that `build` would not have written so."""
     if len(text) > MAX_MESSAGE_BYTES:
         raise SiwsError("message", f"it has {len(text)} bytes, over the bound of {MAX_MESSAGE_BYTES}")
-    if any(byte not in range(0x20, 0x7F) and byte != 0x0A for byte in text):
-        raise SiwsError("message", "it has a character outside plain ASCII, perhaps one that only looks like a letter")
-    lines = text.decode("ascii").split("\n")
-    if not lines[0].endswith(_HEADLINE):
-        raise SiwsError("domain", "the first line is not that of a Solana sign-in")
-    if len(lines) != _LINES or lines[2] or lines[4]:
-        raise SiwsError("message", f"it has not the {_LINES} lines of ours")
-    values = []
-    for label, field, line in zip(_LABELS, _FIELDS, lines[5:11], strict=True):
-        if not line.startswith(label):
-            raise SiwsError(field, f"its line does not begin with {label.strip()!r}")
-        values.append(line[len(label) :])
-    if lines[11] != "Resources:" or not lines[12].startswith("- "):
-        raise SiwsError("resources", "they are not the Twitch account alone")
+    lines = _lines(text)
+    values = [line.removeprefix(label) for label, line in zip(_LABELS, lines[5:11], strict=True)]
     uri, version, chain_id, nonce, issued_at, expiration_time = values
     if not is_nonce(nonce):
         raise SiwsError("nonce", "it is not of our form")
@@ -98,6 +101,25 @@ def parse(text: bytes) -> SignIn:
     if build(said).encode() != text:
         raise SiwsError("message", "it is not written as we write it")
     return said
+
+
+def _lines(text: bytes) -> list[str]:
+    """Plain ASCII, line by line as in the template. Raises SiwsError naming the field of the first line that is not."""
+    given = text.split(b"\n")
+    lines = []
+    for number, (field, form, otherwise) in enumerate(_TEMPLATE):
+        if number == len(given):
+            raise SiwsError(field, f"the text ends before it: it has {number} lines, not {len(_TEMPLATE)}")
+        if any(byte not in _PRINTABLE for byte in given[number]):
+            what = "it has a character outside plain ASCII, perhaps one that only looks like a letter"
+            raise SiwsError(field, what)
+        line = given[number].decode("ascii")
+        if form.fullmatch(line) is None:
+            raise SiwsError(field, otherwise)
+        lines.append(line)
+    if len(given) > len(_TEMPLATE):
+        raise SiwsError("resources", f"the text goes on after the one: it has {len(given)} lines, not {len(_TEMPLATE)}")
+    return lines
 
 
 def check(said: SignIn, wanted: SignIn) -> None:
@@ -175,6 +197,9 @@ def _time(field: str, text: str) -> datetime:
     if _TIME.fullmatch(text) is None:
         raise SiwsError(field, "it is not of the form 2026-01-31T12:00:00.000Z")
     try:
-        return datetime.fromisoformat(text)
+        at = datetime.fromisoformat(text)
     except ValueError:
         raise SiwsError(field, f"{text} is no time") from None
+    if iso(at) != text:
+        raise SiwsError(field, f"{text} is not written as we write it")
+    return at
