@@ -44,6 +44,10 @@ select coalesce(sum(amount_base_units), 0) from claims.claims
 select coalesce(sum(amount_base_units), 0) from claims.claims
  where wallet = $1 and reserved_at >= date_trunc('day', clock_timestamp(), 'UTC');
 
+-- name: seconds_of_day_left
+select ceil(extract(epoch from date_trunc('day', now, 'UTC') + interval '24 hours' - now))::int
+  from (select clock_timestamp() as now) as clock;
+
 -- Claim, allocations, audit log and notice in one statement; taken: allocations that no other claim has. The caller
 -- rolls back where those are not all.
 -- name: insert_reservation

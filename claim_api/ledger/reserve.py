@@ -15,6 +15,8 @@ from claim_api.ledger.sql import sql
 
 MAX_ALLOCATIONS: Final = 1000
 """Of one claim; "all" takes the oldest so many, and the rest waits for the next claim."""
+FROZEN_S: Final = 60
+"""After which to ask again whether claims are frozen still."""
 MAX_BASE_UNITS: Final = 2**63 - 1
 """Of one claim: what the signer's terms hold."""
 
@@ -43,7 +45,9 @@ async def reserve(
     may = await connection.fetchrow(sql("may_reserve"), viewer_key)
     if may["frozen_because"] is not None:
         because = may["frozen_because"]
-        raise ClaimRefused(Refusal.FROZEN, f"claims are frozen: {because}", "try again later; nothing is lost")
+        raise ClaimRefused(
+            Refusal.FROZEN, f"claims are frozen: {because}", "try again later; nothing is lost", FROZEN_S
+        )
     wallet = _wallet(may["wallet"], viewer_key, wallet)
     if wanted == "all":
         rows = await _all(connection, viewer_key, limits)
@@ -112,7 +116,7 @@ async def _named(connection: Any, viewer_key: int, wanted: Sequence[AllocationKe
         raise ClaimRefused(Refusal.NOTHING_TO_CLAIM, "no allocation is named", 'name some, or say "all"')
     if len(keys) > limits.allocations:
         raise ClaimRefused(
-            Refusal.OVER_LIMIT,
+            Refusal.TOO_LARGE,
             f"{len(keys)} allocations in one claim, over the bound of {limits.allocations}",
             "claim them in several",
         )
@@ -144,21 +148,22 @@ async def _within(connection: Any, viewer_key: int, wallet: str, amount: int, li
         )
     if amount > MAX_BASE_UNITS:
         raise ClaimRefused(
-            Refusal.OVER_LIMIT, f"the claim is {amount} base units, over {MAX_BASE_UNITS}", "claim fewer at once"
+            Refusal.TOO_LARGE, f"the claim is {amount} base units, over {MAX_BASE_UNITS}", "claim fewer at once"
         )
     if limits.viewer_day_base_units:
         had = int(await connection.fetchval(sql("reserved_today_by_viewer"), viewer_key))
-        _day(f"viewer {viewer_key}", had, amount, limits.viewer_day_base_units)
+        await _day(connection, f"viewer {viewer_key}", had, amount, limits.viewer_day_base_units)
     if limits.wallet_day_base_units:
         await connection.execute(sql("lock_wallet"), wallet)
         had = int(await connection.fetchval(sql("reserved_today_to_wallet"), wallet))
-        _day(f"wallet {wallet}", had, amount, limits.wallet_day_base_units)
+        await _day(connection, f"wallet {wallet}", had, amount, limits.wallet_day_base_units)
 
 
-def _day(whose: str, had: int, amount: int, limit: int) -> None:
+async def _day(connection: Any, whose: str, had: int, amount: int, limit: int) -> None:
     if had + amount > limit:
         raise ClaimRefused(
             Refusal.OVER_LIMIT,
             f"{whose} has reserved {had} base units today; {amount} more are over the daily limit of {limit}",
             "claim fewer allocations, or again after midnight UTC",
+            await connection.fetchval(sql("seconds_of_day_left")),
         )

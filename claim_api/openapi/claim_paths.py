@@ -132,7 +132,8 @@ PATHS: Final[Json] = {
         "post": operation(
             "Claim",
             "Reserves the allocations; what pays them follows. Codes: no_wallet, wallet_not_in_force, "
-            "nothing_to_claim, already_claimed, no_allocation, below_minimum, over_limit, fee_not_offered, frozen.",
+            "nothing_to_claim, already_claimed, no_allocation, below_minimum, too_large, over_limit (until midnight "
+            "UTC, as Retry-After says), fee_not_offered, frozen.",
             [],
             answers(json_of("Claim"), *_FORM, 404, 409, good=201),
             CHANGING,

@@ -42,6 +42,7 @@ STATUSES: Final = {
     Refusal.NO_WALLET: 409,
     Refusal.WALLET_NOT_IN_FORCE: 409,
     Refusal.BELOW_MINIMUM: 409,
+    Refusal.TOO_LARGE: 409,
     Refusal.OVER_LIMIT: 429,
     Refusal.FROZEN: 503,
 }
@@ -244,8 +245,8 @@ class Claims:
 
 
 def refused(refusal: ClaimRefused) -> ApiError:
-    """The refusal with its HTTP status."""
-    headers = [(b"retry-after", b"60")] if refusal.code is Refusal.FROZEN else []
+    """The refusal with its HTTP status, and Retry-After where it knows."""
+    headers = [] if refusal.retry_after_s is None else [(b"retry-after", b"%d" % refusal.retry_after_s)]
     return ApiError(STATUSES[refusal.code], refusal.code.value, refusal.message, refusal.mend, headers)
 
 

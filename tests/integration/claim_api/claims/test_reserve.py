@@ -82,7 +82,7 @@ async def test_every_refusal_says_what(claims: ClaimsWorld) -> None:
     assert refusal.code is Refusal.NO_ALLOCATION and "twitch:id:999" in refusal.message
     assert (await refused(claims, [])).code is Refusal.NOTHING_TO_CLAIM
     assert (await refused(claims, limits=Limits(minimum_base_units=10**18))).code is Refusal.BELOW_MINIMUM
-    assert (await refused(claims, [key, never], limits=Limits(allocations=1))).code is Refusal.OVER_LIMIT
+    assert (await refused(claims, [key, never], limits=Limits(allocations=1))).code is Refusal.TOO_LARGE
     await freeze(claims.owner, "audit")
     refusal = await refused(claims)
     assert refusal.code is Refusal.FROZEN and "audit" in refusal.message
@@ -113,7 +113,11 @@ async def test_daily_limits_hold_for_viewer_and_wallet(claims: ClaimsWorld) -> N
     one_hour = 101 * 800_000_000
     limits = Limits(viewer_day_base_units=one_hour)
     await claims.reserve(7, [AllocationKey(CHANNEL, T0_S, 0)], limits=limits)
-    assert (await refused(claims, limits=limits)).code is Refusal.OVER_LIMIT
+    refusal = await refused(claims, limits=limits)
+    left_s = "extract(epoch from date_trunc('day', now(), 'UTC') + interval '1 day' - now())"
+    midnight_s = await claims.owner.fetchval(f"select {left_s}::float8")
+    assert refusal.code is Refusal.OVER_LIMIT and refusal.retry_after_s is not None
+    assert 0 < refusal.retry_after_s <= 86_400 and (refusal.retry_after_s - midnight_s) % 86_400 < 30
     await claims.reserve(8, [AllocationKey(CHANNEL, T0_S, 0)], limits=limits)
     refusal = await refused(claims, viewer=8, limits=Limits(wallet_day_base_units=2 * one_hour))
     assert refusal.code is Refusal.OVER_LIMIT and str(shared.pubkey()) in refusal.message

@@ -117,7 +117,12 @@ async def test_a_claim_that_is_under_way_is_joined(site: ClaimsSite) -> None:
 async def test_a_daily_limit_is_a_rate_limit(claims: ClaimsWorld, tmp_path: Path) -> None:
     async with claims_site(claims, tmp_path, claim_viewer_day_base_units=1) as site:
         browser, body = await claim_of(site, 7)
-        is_error(await browser.post("/api/claim", body), 429, "RATE_LIMIT")
+        said = await browser.post("/api/claim", body)
+        is_error(said, 429, "RATE_LIMIT")
+        assert 0 < int(said.headers["retry-after"]) <= 86_400
+        said = await browser.post("/v1/claims", {"allocations": "all"})
+        assert (said.status, said.json["code"]) == (429, "over_limit")
+        assert 0 < int(said.headers["retry-after"]) <= 86_400
 
 
 async def test_every_400_401_and_429(claims: ClaimsWorld, tmp_path: Path) -> None:

@@ -20,3 +20,6 @@ begin
     values (of_viewer, to_wallet, effective, said, signed, said_as);
     return effective;
 end $$;
+
+-- Which token waits longest for its hourly validation: asked again and again while many are due.
+create index on claims.sessions (validated_at) where revoked_at is null and token_sealed is not null;
