@@ -47,8 +47,12 @@ select session_hash, viewer_key, token_sealed,
        validated_at < now() - make_interval(secs => $2) as too_old
   from claims.sessions
  where revoked_at is null and expires_at > now() and token_sealed is not null
-   and validated_at < now() - make_interval(secs => $1)
+   and validated_at < now() - make_interval(secs => $1) and not session_hash = any($4::bytea[])
  order by validated_at limit $3;
+
+-- name: oldest_validation_s
+select extract(epoch from now() - min(validated_at))::float8 from claims.sessions
+ where revoked_at is null and expires_at > now() and token_sealed is not null;
 
 -- name: lock_session
 select token_sealed from claims.sessions

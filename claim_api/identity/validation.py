@@ -1,8 +1,9 @@
 """Tokens while their sessions live: validated every hour as Twitch asks, renewed when they expire, handed back at the
 end. A session whose permission was taken back at Twitch ends here.
 
-In: rows of claims.sessions. Out: the same, and questions to Twitch, at most one each GAP_S. Source of the hour:
-dev.twitch.tv/docs/authentication/validate-tokens. With several processes a token may be validated twice in an hour.
+In: rows of claims.sessions. Out: the same, and questions to Twitch, at most one each GAP_S: 36,000 sessions an hour in
+one process. Source of the hour: dev.twitch.tv/docs/authentication/validate-tokens. With several processes a token may
+be validated twice in an hour.
 """
 
 import asyncio
@@ -18,7 +19,7 @@ from claim_api.errors import ApiError
 from claim_api.identity.session_key import SessionKey
 from claim_api.identity.sessions import Sessions
 from claim_api.identity.sql import sql
-from claim_api.identity.twitch import ForeignToken, Grant, TokenRefused, TwitchError, TwitchLogin
+from claim_api.identity.twitch import ForeignToken, Grant, TokenRefused, TwitchBusy, TwitchError, TwitchLogin
 from claim_api.part_counters import PartCounters
 from claim_api.routing import Route
 from claim_api.web_database import WebDatabase
@@ -30,9 +31,9 @@ UNVALIDATED_S: Final = 24 * 3_600
 LOOK_S: Final = 30.0
 GAP_S: Final = 0.1
 ROUND: Final = 100
-"""Most sessions looked at in one round, of each kind."""
+"""Most sessions looked at in one round, of each kind. After a full round the next begins at once."""
 FAILURES: Final = 3
-"""After so many in a row the round ends: Twitch is not well."""
+"""After so many in a row the round ends: Twitch is not well. One is enough where it says that we ask too much."""
 PAUSE_S: Final = 300.0
 """A token that could not be asked about is left alone for so long."""
 MAX_PAUSED: Final = 10_000
@@ -60,6 +61,9 @@ class Validation:
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._paused: OrderedDict[bytes, float] = OrderedDict()
+        self._next_ask_s = 0.0
+        self._due_s: float | None = None
+        counters.gauges["validation_late_seconds"] = self._late_s
 
     def routes(self) -> Sequence[Route]:
         """None."""
@@ -80,37 +84,59 @@ class Validation:
         self._wake.set()
 
     async def _run(self) -> None:
+        more = False
         while True:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), self._look_s)
+            if not more:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._wake.wait(), self._look_s)
             self._wake.clear()
+            more = False
             try:
-                await self.round()
+                more = await self.round()
             except ApiError as error:  # the database is away: said where it was asked
                 self._counters.counts["validations", error.code] += 1
             except Exception:  # a fault of ours must not end all validation
                 logger.exception("a round of validation failed")
                 self._counters.counts["validations", "fault"] += 1
 
-    async def round(self) -> None:
-        """Everything that is due now, within the bounds above. Raises ApiError 503."""
+    async def round(self) -> bool:
+        """What is due now, within the bounds above; whether more may be, which Twitch would answer. Raises ApiError
+        503."""
         await self._database.execute(sql("delete_old_states"), DELETE)
         await self._database.execute(sql("delete_old_challenges"), DELETE)
         await self._database.execute(sql("delete_old_sessions"), DELETE, KEEP_SESSIONS_S)
-        await self._hand_back()
-        failures = 0
-        for row in await self._database.fetch(sql("sessions_to_validate"), EVERY_S, UNVALIDATED_S, ROUND):
-            if self._paused.get(row["session_hash"], 0.0) > monotonic():
-                continue
+        more = [await self._hand_back(), await self._validate_due()]
+        oldest_s = await self._database.fetchval(sql("oldest_validation_s"))
+        self._due_s = None if oldest_s is None else monotonic() - oldest_s + EVERY_S
+        return None not in more and any(more)
+
+    def _late_s(self) -> float:
+        """By how much the oldest validation is late, as if nothing were validated since the last round."""
+        return 0.0 if self._due_s is None else max(0.0, monotonic() - self._due_s)
+
+    async def _validate_due(self) -> bool | None:
+        """Whether there may be more; None where Twitch is not well."""
+        failures, now_s = 0, monotonic()
+        # Left out by the query, else a hundred of them would stand before all others.
+        paused = [session for session, until_s in self._paused.items() if until_s > now_s]
+        rows = await self._database.fetch(sql("sessions_to_validate"), EVERY_S, UNVALIDATED_S, ROUND, paused)
+        for row in rows:
+            await self._gap()
             try:
                 outcome = await self._validate(row)
                 failures = 0
             except TwitchError as error:
                 outcome, failures = await self._not_validated(row, error), failures + 1
+                if isinstance(error, TwitchBusy):
+                    failures = FAILURES
             self._counters.counts["validations", outcome] += 1
             if failures >= FAILURES:
-                return
-            await asyncio.sleep(GAP_S)
+                return None
+        return len(rows) == ROUND
+
+    async def _gap(self) -> None:
+        await asyncio.sleep(self._next_ask_s - monotonic())
+        self._next_ask_s = monotonic() + GAP_S
 
     async def _validate(self, row: Any) -> str:
         """What came of it. Raises TwitchError where that is not known."""
@@ -170,23 +196,25 @@ class Validation:
             identity = f"twitch:id:{viewer_key}"
             await audit(connection, "twzrd web", "rename viewer", identity, login=login)
 
-    async def _hand_back(self) -> None:
-        """Tokens of sessions that are over."""
+    async def _hand_back(self) -> bool | None:
+        """Tokens of sessions that are over. Returns the same."""
         failures = 0
-        for row in await self._database.fetch(sql("tokens_to_hand_back"), ROUND, HAND_BACK_S):
+        rows = await self._database.fetch(sql("tokens_to_hand_back"), ROUND, HAND_BACK_S)
+        for row in rows:
+            await self._gap()
             grant, outcome = self._opened(row), "handed_back"
             try:
                 if grant is not None:
                     await self._twitch.revoke(grant)
             except TwitchError as error:
-                failures, outcome = failures + 1, "not_handed_back"
+                failures, outcome = FAILURES if isinstance(error, TwitchBusy) else failures + 1, "not_handed_back"
                 logger.warning("a token cannot be handed back now: %s: %s", error.code, error)
             self._counters.counts["validations", outcome] += 1
             if outcome == "handed_back" or row["too_old"]:
                 await self._database.execute(sql("forget_token"), row["session_hash"])
             if failures >= FAILURES:
-                return
-            await asyncio.sleep(GAP_S)
+                return None
+        return len(rows) == ROUND
 
     def _opened(self, row: Any) -> Grant | None:
         text = self._key.opened(row["session_hash"], row["token_sealed"])

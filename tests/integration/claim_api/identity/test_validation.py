@@ -8,6 +8,8 @@ import pytest
 from claim_api.identity import validation as validation_module
 from tests.integration.claim_api.identity.conftest import Serve, Site
 
+LATE = "twzrd_web_validation_late_seconds"
+
 
 @pytest.fixture(autouse=True)
 def no_gap(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -186,3 +188,70 @@ async def test_signing_out_wakes_the_loop(serve: Serve) -> None:
         await browser.sign_in("ann")
         await browser.post("/auth/sign-out")
         await asyncio.wait_for(handed.wait(), 10)
+
+
+async def until_asked(site: Site, times: int) -> None:
+    """The loop, woken once, asks Twitch so many times."""
+    asked, enough = [0], asyncio.Event()
+    validate = site.validation._twitch.validate
+
+    async def noted(grant: Any) -> Any:
+        asked[0] += 1
+        if asked[0] == times:
+            enough.set()
+        return await validate(grant)
+
+    site.validation._twitch.validate = noted  # type: ignore[method-assign]
+    site.validation.wake()
+    await asyncio.wait_for(enough.wait(), 10)
+
+
+async def test_after_a_full_round_there_is_no_rest(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(validation_module, "ROUND", 3)
+    async with serve() as site:  # which looks once an hour
+        for _ in range(8):
+            await site.browser().sign_in("ann")
+        await later(site, 2)
+        await until_asked(site, 8)
+
+
+async def test_too_many_requests_end_the_round_and_rest(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(validation_module, "ROUND", 3)
+    for _ in range(8):
+        await site.browser().sign_in("ann")
+    await later(site, 2)
+    site.twitch.state.requests.clear()
+    site.twitch.state.fail("validate", 429)
+    assert await site.validation.round() is False
+    assert list(site.twitch.state.requests) == ["validate"]
+    assert await site.validation.round() is True
+
+
+async def test_tokens_that_are_left_alone_do_not_stand_before_others(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(validation_module, "ROUND", 2)
+    for _ in range(4):
+        await site.browser().sign_in("ann")
+    await later(site, 2)
+    site.twitch.state.fail("validate", 500, 500)
+    assert await site.validation.round() is True
+    await site.validation.round()
+    assert site.counters.counts["validations", "good"] == 2
+
+
+async def test_how_late_the_oldest_validation_is_can_be_watched(site: Site) -> None:
+    def late_s() -> float:
+        (found,) = [one.samples[0].value for one in site.counters.collect() if one.name == LATE]
+        return found
+
+    await site.validation.round()
+    assert late_s() == 0, "nobody is signed in"
+    await site.browser().sign_in("ann")
+    await later(site, 3)
+    site.twitch.state.fail("validate", 500)
+    await site.validation.round()
+    assert 7_200 <= late_s() < 7_260
+    await later(site, 3)
+    await site.validation.round()
+    assert late_s() == 0
