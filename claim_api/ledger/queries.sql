@@ -79,6 +79,9 @@ select * from claims.claims where viewer_key = $1 and claim_id = $2;
 -- name: claims_of_viewer
 select * from claims.claims where viewer_key = $1 and claim_id < $2 order by claim_id desc limit $3;
 
+-- name: last_error
+select error from claims.attempts where claim_id = $1 order by attempt desc limit 1;
+
 -- name: allocations_of_claims
 select a.claim_id, a.channel, coalesce(e.login, '') as login, a.epoch_start_s, a.revision, a.amount_base_units
   from claims.claim_allocations a

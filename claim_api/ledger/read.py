@@ -33,6 +33,12 @@ async def claims_of_viewer(db: Database, viewer_key: int, before_id: int | None 
     return await _with_allocations(db, rows)
 
 
+async def last_error(db: Database, claim_id: int) -> str | None:
+    """What the chain, or a node that did not take it, said of the claim's last attempt; None: nothing."""
+    row = await db.fetchrow(sql("last_error"), claim_id)
+    return None if row is None else row["error"]
+
+
 async def totals_of_viewer(db: Database, viewer_key: int) -> Totals:
     """Sums of all allocations of the viewer and of what became of them."""
     row = await db.fetchrow(sql("totals_of_viewer"), viewer_key)

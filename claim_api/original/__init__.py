@@ -2,4 +2,5 @@
 
 pages      the routes
 codes      our errors under the original's names
+funds      whether it was money that a payment lacked
 """

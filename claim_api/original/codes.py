@@ -10,6 +10,7 @@ from typing import Final, TypeVar
 from claim_api.answer import Answer, json_answer
 from claim_api.errors import ApiError
 from claim_api.ledger.rows import Claim
+from claim_api.original.funds import lacks_funds
 from claim_api.request import Request
 
 P = TypeVar("P")
@@ -62,15 +63,23 @@ def in_original_words(handler: Handler[P]) -> Handler[P]:
 
 def held(claim: Claim) -> ApiError:
     """What a held claim is to the original's clients."""
-    because = (claim.held_because or "").lower()
     mend = f"an operator looks at claim {claim.claim_id}; nothing is lost"
-    if "insufficient" in because:
-        return ApiError(500, "insufficient_funds", "the server cannot pay the transaction's fee now", mend)
+    if lacks_funds(claim.held_because or ""):
+        return ApiError(
+            500, "insufficient_funds", "treasury or fee payer had too little to pay the claim", mend
+        )
     return ApiError(500, "mint_failed", "the claim is held", mend)
 
 
-def not_confirmed(claim: Claim, wait_s: float) -> ApiError:
-    """The chain did not say so in time."""
+def not_confirmed(claim: Claim, wait_s: float, error: str | None) -> ApiError:
+    """The chain did not say so in time. error: of the last attempt."""
+    if lacks_funds(error or ""):
+        return ApiError(
+            500,
+            "insufficient_funds",
+            f"the server cannot pay the fee of claim {claim.claim_id} now",
+            "ask again later: the claim goes on when an operator has sent lamports, and is never paid twice",
+        )
     return ApiError(
         500,
         "rpc_error",

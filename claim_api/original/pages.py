@@ -170,7 +170,7 @@ class Original:
         while claim.state not in ("confirmed", "held"):
             left_ms = round((until_s - loop.time()) * 1000)
             if left_ms <= 0:
-                raise not_confirmed(claim, self._offered.wait_s)
+                raise not_confirmed(claim, self._offered.wait_s, await claims.last_error(claim))
             wait_ms, seen, asked_s = min(left_ms, MAX_WAIT_MS), claim.state, loop.time()
             claim = await claims.changed(viewer, claim.claim_id, seen, wait_ms)
             if claim.state == seen and (loop.time() - asked_s) * 1000 < wait_ms / 2:

@@ -19,7 +19,7 @@ from claim_api.answer import Answer, json_answer
 from claim_api.errors import ApiError, malformed
 from claim_api.identity.sessions import Sessions, Viewer
 from claim_api.ledger.errors import ClaimRefused, Refusal
-from claim_api.ledger.read import claim_of_viewer, claims_of_viewer
+from claim_api.ledger.read import claim_of_viewer, claims_of_viewer, last_error
 from claim_api.ledger.reserve import MAX_ALLOCATIONS, Limits, Wanted, reserve
 from claim_api.ledger.rows import AllocationKey, Claim, Fee
 from claim_api.limits import Limits as Rates
@@ -184,6 +184,10 @@ class Claims:
                         await event.wait()
                 except TimeoutError:
                     return await self._of_viewer(viewer, claim_id)
+
+    async def last_error(self, claim: Claim) -> str | None:
+        """What chain or nodes said of its last attempt."""
+        return await last_error(self._database, claim.claim_id)
 
     async def transaction(self, request: Request, claim_id: str) -> Answer:
         """GET /v1/claims/{id}/transaction: what the wallet signs. Nothing is written."""

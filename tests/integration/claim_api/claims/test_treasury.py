@@ -4,13 +4,10 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from solders.hash import Hash
 
-from streams.chain import signing
-from streams.chain.terms import Terms, associated_account, build_message
 from tests.claims_world import ClaimsWorld, claims_world, reconciled
+from tests.purses import fill, treasury
 
-AMOUNT_AT = 64
 VIEWERS = (7, 8, 9)
 
 
@@ -18,32 +15,6 @@ VIEWERS = (7, 8, 9)
 async def claims(pg_dsn: str, tmp_path: Path) -> AsyncIterator[ClaimsWorld]:
     async with claims_world(pg_dsn, tmp_path, source="treasury") as world:
         yield world
-
-
-async def fill(claims: ClaimsWorld, base_units: int) -> None:
-    """Mint to the authority's own account, as its owner does beforehand."""
-    terms = Terms(
-        fee_payer=claims.fee_payer.pubkey(),
-        server_fee_payer=claims.fee_payer.pubkey(),
-        wallet=claims.authority.pubkey(),
-        mint=claims.mint,
-        authority=claims.authority.pubkey(),
-        source="mint",
-        amount_base_units=base_units,
-        marker_seed=f"{base_units:032x}",
-        marker_lamports=await claims.chain.marker_lamports(),
-    )
-    recent = Hash.from_string((await claims.chain.latest_blockhash()).blockhash)
-    message = signing.unsigned(build_message(terms, recent))
-    assert await claims.chain.send(signing.sign(message, claims.fee_payer, claims.authority)) is None
-    claims.slots(4)
-
-
-def treasury(claims: ClaimsWorld) -> int:
-    account = associated_account(claims.authority.pubkey(), claims.mint)
-    found = claims.localnet.chain.bank.account(account, claims.localnet.chain.slot)
-    assert found is not None
-    return int.from_bytes(bytes(found.data)[AMOUNT_AT : AMOUNT_AT + 8], "little")
 
 
 async def test_the_treasury_pays_and_the_supply_stays(claims: ClaimsWorld) -> None:
