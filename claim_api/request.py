@@ -121,7 +121,7 @@ class Request:
             raise ApiError(400, "malformed", f"the body is not of the documented form: {error}", "see /docs") from error
 
     def query(self, known: Collection[str]) -> dict[str, str]:
-        """The query's fields. Raises ApiError for a field that is not known, comes twice, or is not UTF-8."""
+        """The query's fields. Raises ApiError for one that is unknown, comes twice, is no UTF-8 or has a zero byte."""
         fields: dict[str, str] = {}
         if not self._query:
             return fields
@@ -166,9 +166,12 @@ def _decoded(raw: bytes) -> str:
     """Percent-encoded UTF-8; Python's own decoder only where there is something to decode."""
     try:
         text = raw.decode("ascii")
-        return text if "%" not in text and "+" not in text else unquote_plus(text, errors="strict")
+        text = text if "%" not in text and "+" not in text else unquote_plus(text, errors="strict")
     except UnicodeDecodeError as error:
         raise malformed("query", raw.decode("ascii", "replace"), "percent-encode it as UTF-8") from error
+    if "\0" in text:  # which no text in Postgres holds: it would look as if the database were away
+        raise malformed("query", text, "leave the zero byte out")
+    return text
 
 
 def whole(what: str, text: str, low: int, high: int) -> int:

@@ -14,10 +14,15 @@ import aiohttp
 
 from claim_api.config import ApiConfig
 from claim_api.identity.me import Me, Terms
+from claim_api.identity.sessions import Sessions
+from claim_api.identity.sign_in import SignIn
+from claim_api.identity.twitch import ClientCredentials, TwitchLogin
 from claim_api.limits import RATES, Limits, Rate
 from claim_api.part_counters import PartCounters
 from claim_api.payer.door import serving_door
 from claim_api.routing import Part
+from claim_api.rpc_part import RpcPart
+from claim_api.rpc_proxy import ProxyBounds, RpcProxy
 from claim_api.server import base_url, listen, running
 from claim_api.wallets.pages import Wallets
 from claim_api.web_database import WebDatabase
@@ -25,9 +30,12 @@ from infra.claim_parts import earned_and_paid
 from infra.claiming import DatabasePart
 from infra.databases import role_dsn
 from infra.settings import Settings
+from infra.twitch_login.server import LocalTwitch
+from streams.chain.rpc.config import EndpointConfig
+from streams.chain.rpc.pool import RpcPool
 from tests.claims_world import ClaimsWorld, PayerHere
 from tests.hours import PEPPER
-from tests.signed_in import SignedIn, sessions_on, sign_in
+from tests.signed_in import SESSION_KEY, SignedIn, sessions_on, sign_in
 
 CLUSTER = "localnet"
 PLENTY = {name: Rate(100_000, 6_000_000) for name in RATES}
@@ -87,6 +95,7 @@ class ClaimsSite:
     sessions: Any
     counters: PartCounters
     http: aiohttp.ClientSession
+    opted_out: list[str]
     stranger: Asker = field(init=False)
 
     def __post_init__(self) -> None:
@@ -99,9 +108,9 @@ class ClaimsSite:
 
 @contextlib.asynccontextmanager
 async def claims_site(
-    world: ClaimsWorld, folder: Path, *, rates: Any = PLENTY, **settings: Any
+    world: ClaimsWorld, folder: Path, *, rates: Any = PLENTY, twitch: LocalTwitch | None = None, **settings: Any
 ) -> AsyncIterator[ClaimsSite]:
-    """settings: before the usual ones."""
+    """settings: before the usual ones. twitch: where browsers sign in; then POST /rpc is served, too."""
     socket_path = folder / "run" / "payer.sock"
     usual: dict[str, Any] = {"mint": str(world.mint), "cluster": CLUSTER, "payer_socket": socket_path, "actions": "on"}
     given = Settings(**{**usual, **settings})
@@ -110,8 +119,10 @@ async def claims_site(
     database, reading = WebDatabase(dsn), WebDatabase(dsn, read_only=True)
     sessions, limits = sessions_on(database, base), Limits(counters, rates)
 
+    opted_out: list[str] = []
+
     async def opt_out(identity: str) -> None:
-        raise AssertionError("nobody opts out here")
+        opted_out.append(identity)
 
     parts: list[Part] = [
         DatabasePart(database),
@@ -119,6 +130,7 @@ async def claims_site(
         Me(database, sessions, limits, Terms(CLUSTER, given.mint, given.claim_fee), opt_out, lambda: None),
         Wallets(database, sessions, limits, counters, CLUSTER),
         *earned_and_paid(given, dsn, base, database, reading, sessions, limits, counters),
+        *([] if twitch is None else [_signing_in(twitch, database, sessions, limits, counters), _rpc(world, counters)]),
     ]
     payer = world.payer()
     async with (
@@ -126,4 +138,22 @@ async def claims_site(
         running(config, parts=parts, listening=listening),
         aiohttp.ClientSession() as http,
     ):
-        yield ClaimsSite(world, base, payer, database, reading, sessions, counters, http)
+        yield ClaimsSite(world, base, payer, database, reading, sessions, counters, http, opted_out)
+
+
+def _signing_in(
+    twitch: LocalTwitch, database: WebDatabase, sessions: Sessions, limits: Limits, counters: PartCounters
+) -> Part:
+    asks = TwitchLogin(
+        ClientCredentials(twitch.state.client_id, twitch.state.client_secret),
+        twitch.id_url,
+        twitch.api_url,
+        f"{sessions.origin}/auth/twitch/callback",
+    )
+    return SignIn(database, sessions, SESSION_KEY, asks, limits, counters, sessions.origin, lambda: None)
+
+
+def _rpc(world: ClaimsWorld, counters: PartCounters) -> Part:
+    pool = RpcPool([EndpointConfig(url=world.localnet.url, rate_per_s=10_000, burst=10_000)])
+    bounds = ProxyBounds(client_rate_per_s=100_000, client_burst=100_000, all_rate_per_s=100_000, all_burst=100_000)
+    return RpcPart(pool, RpcProxy(pool, counters, bounds))

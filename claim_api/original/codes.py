@@ -65,9 +65,7 @@ def held(claim: Claim) -> ApiError:
     """What a held claim is to the original's clients."""
     mend = f"an operator looks at claim {claim.claim_id}; nothing is lost"
     if lacks_funds(claim.held_because or ""):
-        return ApiError(
-            500, "insufficient_funds", "treasury or fee payer had too little to pay the claim", mend
-        )
+        return ApiError(500, "insufficient_funds", "treasury or fee payer had too little to pay the claim", mend)
     return ApiError(500, "mint_failed", "the claim is held", mend)
 
 

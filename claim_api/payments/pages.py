@@ -52,7 +52,7 @@ STATUSES: Final = {
 class NamedAllocation(msgspec.Struct, forbid_unknown_fields=True):
     """One of POST /v1/claims."""
 
-    channel: Annotated[str, Meta(max_length=64)]
+    channel: Annotated[str, Meta(max_length=64, pattern=r"^[^\x00]*$")]
     epoch_start_s: Annotated[int, Meta(ge=0, le=2**62)]
     revision: Annotated[int, Meta(ge=0, le=65_535)]
 
