@@ -75,6 +75,7 @@ def _claims(
             viewer_day_base_units=settings.claim_viewer_day_base_units,
             wallet_day_base_units=settings.claim_wallet_day_base_units,
         ),
+        local_node=settings.rpc_urls.reveal().split(",")[0].strip() if settings.cluster == "localnet" else "",
     )
     waiting = Waiting(partial(_listening, dsn))
     return Claims(database, sessions, limits, counters, payer, waiting, terms)

@@ -21,6 +21,7 @@ from solders.message import Message
 from solders.pubkey import Pubkey
 from solders.signature import Signature
 
+from infra import keys
 from infra.settings import Settings
 from schemas.errors import TwzrdError
 from streams.chain import keyfile, mint, signing
@@ -91,23 +92,30 @@ def told(what: str) -> Iterator[None]:
 
 
 async def create(settings: Settings, names: mint.TokenNames, mint_file: Path, *, freeze: bool) -> Created:
-    """Make the mint, and key files that are not there yet. Made already: nothing happens. Raises TokenError."""
+    """Make the mint, and key files that are not there yet, the marker secret's among them. Made already: nothing
+    happens. Raises TokenError, KeyFileError."""
     async with node(settings) as client:
         payer, payer_made = keyfile.read_or_make(settings.fee_payer_path, "fee payer")
         keyfile.write_public(settings.fee_payer_path, payer.pubkey())
         authority, authority_made = keyfile.read_or_make(settings.mint_authority_path, "mint authority")
         mint_key, mint_made = keyfile.read_or_make(mint_file, "mint")
+        address, signature = mint_key.pubkey(), None
+        is_new = await state(client, address) is None
+        # With the other keys, so that one ceremony copies them all. Of a mint that is there something may have been
+        # signed already: whether a secret that is away was lost then, only `twzrd sign` can tell.
+        wanted = is_new and settings.marker_secret_file is None
+        marker_made = wanted and keys.init_marker_secret(settings.marker_secret_path)
         made = tuple(
             path
             for path, new in (
                 (settings.fee_payer_path, payer_made),
                 (settings.mint_authority_path, authority_made),
                 (mint_file, mint_made),
+                (settings.marker_secret_path, marker_made),
             )
             if new
         )
-        address, signature = mint_key.pubkey(), None
-        if await state(client, address) is None:
+        if is_new:
             with told("getMinimumBalanceForRentExemption"):
                 rent = (await client.get_minimum_balance_for_rent_exemption(mint.final_bytes(names))).value
             await _fund(settings, client, payer.pubkey(), rent + FEES_LAMPORTS)

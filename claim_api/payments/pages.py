@@ -72,12 +72,15 @@ class TransactionForm(msgspec.Struct, forbid_unknown_fields=True):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClaimTerms:
-    """What claims are paid in and how. fee: where a request names none; "viewer" means that the server pays none."""
+    """What claims are paid in and how. fee: where a request names none; "viewer" means that the server pays none.
+    local_node: where an explorer in the browser finds the localnet; empty elsewhere, for an address may hold a
+    provider's key."""
 
     cluster: str
     mint: str
     fee: Literal["server", "viewer"]
     limits: Limits
+    local_node: str = ""
 
 
 class Claims:
@@ -245,7 +248,7 @@ class Claims:
         return viewer
 
     def _shown(self, claim: Claim) -> dict[str, object]:
-        return claim_json(claim, self._terms.cluster)
+        return claim_json(claim, self._terms.cluster, self._terms.local_node)
 
 
 def refused(refusal: ClaimRefused) -> ApiError:

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from typing import Any, Final
+from urllib.parse import quote
 
 from claim_api.ledger.rows import Claim
 
@@ -10,7 +11,7 @@ CLUSTER_QUERIES: Final = {
     "mainnet": "",
     "devnet": "?cluster=devnet",
     "testnet": "?cluster=testnet",
-    "localnet": "?cluster=custom&customUrl=http%3A%2F%2F127.0.0.1%3A8899",
+    "localnet": "?cluster=custom&customUrl=",
 }
 
 
@@ -20,13 +21,16 @@ def display(base_units: int) -> str:
     return f"{whole}.{part:0{DECIMALS}d}".rstrip("0").rstrip(".") if part else str(whole)
 
 
-def explorer_url(signature: str | None, cluster: str) -> str | None:
-    """Where people look a transaction up."""
-    return None if signature is None else f"https://explorer.solana.com/tx/{signature}{CLUSTER_QUERIES[cluster]}"
+def explorer_url(signature: str | None, cluster: str, node: str = "") -> str | None:
+    """Where people look a transaction up. node: address of a localnet, which no explorer knows by itself."""
+    if signature is None:
+        return None
+    custom = quote(node, safe="") if cluster == "localnet" else ""
+    return f"https://explorer.solana.com/tx/{signature}{CLUSTER_QUERIES[cluster]}{custom}"
 
 
-def claim_json(claim: Claim, cluster: str) -> dict[str, Any]:
-    """One Claim."""
+def claim_json(claim: Claim, cluster: str, node: str = "") -> dict[str, Any]:
+    """One Claim. node: see explorer_url."""
     steps = (
         ("reserved", claim.reserved_at),
         ("signed", claim.signed_at),
@@ -52,7 +56,7 @@ def claim_json(claim: Claim, cluster: str) -> dict[str, Any]:
         ],
         "steps": [{"step": step, "at": _iso(at)} for step, at in steps if at is not None],
         "signature": claim.signature,
-        "explorer_url": explorer_url(claim.signature, cluster),
+        "explorer_url": explorer_url(claim.signature, cluster, node),
         "held_because": _for_viewers(claim.held_because),
     }
 

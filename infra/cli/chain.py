@@ -76,7 +76,7 @@ def create(
     yes: bool,
     as_json: bool,
 ) -> None:
-    """Make the mint, and the keys that are not there yet; on a localnet the faucet pays.
+    """Make the mint, and the keys that are not there yet, with the marker secret; on a localnet the faucet pays.
 
     Token-2022, 9 decimals, its names inside. Run again it makes nothing new.
     """

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 import pytest_asyncio
@@ -87,6 +88,7 @@ async def real_site(
         usual = {
             "home": folder,
             "mint": str(world.mint),
+            "rpc_urls": Secret(world.localnet.url),
             "twitch_id_url": twitch.id_url,
             "twitch_api_url": twitch.api_url,
             "twitch_client_id": CLIENT_ID,
@@ -142,6 +144,7 @@ async def test_a_viewer_signs_in_binds_claims_and_is_paid(site: RealSite, few_ho
     href = await tab.page.get_by_role("link", name="See it in the explorer").get_attribute("href")
     row = await site.world.owner.fetchrow("select state, signature from claims.claims")
     assert row["state"] == "confirmed" and row["signature"] in str(href)
+    assert str(href).endswith(f"?cluster=custom&customUrl={quote(site.world.localnet.url, safe='')}")
     await tab.looks_right("real-confirmed")
 
 

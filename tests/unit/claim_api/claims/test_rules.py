@@ -79,6 +79,11 @@ def test_explorers_are_told_the_cluster() -> None:
     assert explorer_url(None, "mainnet") is None
     assert explorer_url("5sig", "mainnet") == "https://explorer.solana.com/tx/5sig"
     assert explorer_url("5sig", "devnet") == "https://explorer.solana.com/tx/5sig?cluster=devnet"
+    elsewhere = explorer_url("5sig", "devnet", "https://node.example?key=secret")
+    assert elsewhere == "https://explorer.solana.com/tx/5sig?cluster=devnet"
+    assert explorer_url("5sig", "localnet", "http://127.0.0.1:18899") == (
+        "https://explorer.solana.com/tx/5sig?cluster=custom&customUrl=http%3A%2F%2F127.0.0.1%3A18899"
+    )
 
 
 @pytest.mark.parametrize(
