@@ -18,6 +18,8 @@ State = Literal["wanted", "joining", "joined", "moving", "parked", "leaving"]
 
 MAX_TRIED: Final = 10
 """Attempts remembered of a channel, the newest."""
+MAX_UNANSWERED: Final = 4
+"""Connections remembered that did not answer its JOIN, the newest."""
 RETRY_S: Final[dict[Refusal, tuple[float, float]]] = {
     Refusal.NO_ANSWER: (15, 1_800),
     Refusal.NOT_FOUND: (300, 21_600),
@@ -81,6 +83,8 @@ class Channel:
     shown: State = "wanted"
     """The state as last reported."""
     tried: tuple[Attempt, ...] = ()
+    unanswered_on: tuple[int, ...] = ()
+    """Connections that did not answer its JOIN since it was heard last."""
 
     @property
     def state(self) -> State:
@@ -104,6 +108,16 @@ class Channel:
         """Remember an attempt."""
         self.tried = (*self.tried[1 - MAX_TRIED :], Attempt(at_ms, what, outcome))
 
+    def note_unanswered(self, connection: int) -> None:
+        """Remember a connection that did not answer its JOIN."""
+        others = [one for one in self.unanswered_on if one != connection]
+        self.unanswered_on = (*others[1 - MAX_UNANSWERED :], connection)
+
+    def forget_unanswered(self, connection: int) -> None:
+        """That connection answered nobody."""
+        if connection in self.unanswered_on:
+            self.unanswered_on = tuple(one for one in self.unanswered_on if one != connection)
+
     def ask(self, connection: Connection, until_s: float) -> None:
         """A JOIN was sent there; an answer is awaited until then."""
         self.asked, self.ask_until_s = connection, until_s
@@ -116,7 +130,7 @@ class Channel:
         if self.asked is connection:
             self.asked = None
         self.retry_at_s = self.retry_at_ms = None
-        self.reason = ""
+        self.reason, self.unanswered_on = "", ()
         connection.channels.add(self.login)
         return before
 

@@ -11,7 +11,7 @@ import random
 import sys
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import Final, Protocol
 
 from streams.collect.live.backoff import wait_s
@@ -20,6 +20,7 @@ from streams.collect.live.membership import RETRY_S, Channel, ChannelState
 from streams.collect.live.metrics import CollectMetrics, Levels
 from streams.collect.live.notices import Refusal
 from streams.collect.live.port import Intake
+from streams.collect.live.unanswered import UnansweredJoins
 
 AGAIN, NEW, REFUSED = range(3)
 """Classes of the queue: heard a moment ago or to be moved; newly wanted; refused before."""
@@ -37,8 +38,9 @@ class Connections(Protocol):
     def ensure(self, places: int) -> None:
         """Have connections for that many channels, open or being opened; end empty ones beyond."""
 
-    def place(self) -> Connection | None:
-        """The connection to join the next channel on; None where no open one has room."""
+    def place(self, avoid: Container[int] = ()) -> Connection | None:
+        """The connection to join the next channel on, one of `avoid` only where no other has room; None where no open
+        one has any."""
 
     def occupied(self) -> int:
         """Channels on connections that are not being left."""
@@ -48,6 +50,9 @@ class Connections(Protocol):
 
     def emptied(self, connection: Connection) -> None:
         """Nothing is heard there any more: where it is being left, it can end."""
+
+    def leave_soon(self, connection: Connection, why: str) -> None:
+        """Another connection is opened, the channels move, then this one ends."""
 
 
 class Reports(Protocol):
@@ -82,6 +87,7 @@ class Roster:
         self.clock_s = clock_s
         self.clock_ms = clock_ms
         self.channels: dict[str, Channel] = {}
+        self.unanswered = UnansweredJoins()
         self.by_room: dict[str, str] = {}
         """room-id -> the login under which it was heard last."""
         self.wish = 0
@@ -116,6 +122,7 @@ class Roster:
         """The server confirmed it there. Where it was heard elsewhere, it is left there a moment later."""
         now_s = self.clock_s()
         self.metrics.joins_confirmed_total += 1
+        self.unanswered.answered(connection.number)
         if channel.former is connection:
             channel.former = None  # back to where it came from
         self._astray.pop(channel, None)

@@ -1,6 +1,7 @@
 """The state machine of channels, on connections that only remember and a clock that the test moves."""
 
 import random
+from collections.abc import Container
 from typing import Any, cast
 
 import pytest
@@ -45,6 +46,9 @@ class World:
         self.lines = [Line(number) for number in range(1, lines + 1)]
         self.ensured: list[int] = []
         self.emptied_lines: list[int] = []
+        self.replaces = False
+        """Whether it follows leave_soon: the pool does so only now and then."""
+        self.left: list[tuple[int, str]] = []
         self.intake = RecordingIntake()
         self.intake._tell = self.intake.told.append  # type: ignore[method-assign, assignment]  # no loop here
         self.metrics = CollectMetrics()
@@ -66,9 +70,16 @@ class World:
     def ensure(self, places: int) -> None:
         self.ensured.append(places)
 
-    def place(self) -> Connection | None:
+    def place(self, avoid: Container[int] = ()) -> Connection | None:
         free = [one for one in self.lines if not one.draining and len(one.channels) < one.room]
-        return cast(Connection, min(free, key=lambda one: len(one.channels), default=None))
+        return cast(Connection, min(free, key=lambda one: (one.number in avoid, len(one.channels)), default=None))
+
+    def leave_soon(self, connection: Connection, why: str) -> None:
+        if self.replaces:
+            self.left.append((connection.number, why))
+            connection.draining = True
+            self.lines.append(Line(len(self.lines) + 1))
+            self.it.leave_soon(connection, why)
 
     def occupied(self) -> int:
         return sum(len(one.channels) for one in self.lines if not one.draining)
@@ -454,6 +465,7 @@ def test_any_order_of_events_keeps_intake_connections_and_states_in_step(seed: i
     """2,000 random steps: what the Intake believes, what connections hold and what states say stay the same thing."""
     chance = random.Random(seed)
     world = World(seed, lines=3, pacing=Pacing(30, 2.0))
+    world.replaces = True
     logins = [f"c{n}" for n in range(12)]
     for _ in range(2_000):
         login, on = chance.choice(logins), chance.choice([line.number for line in world.lines if not line.over])
