@@ -3,6 +3,7 @@
     wanted --JOIN--> joining --ROOMSTATE or echo--> joined --RECONNECT--> moving --confirmed there--> joined
        ^                |  no answer, NOTICE           |  connection ended: wanted; NOTICE: parked
        +--- retry at ---+--> parked <------------------+
+    joining, moving --connection ended--> wanted; moving --NOTICE--> parked; parked --late answer--> joined
     from any of them, when no longer wanted: --PART--> leaving --echo or 5 s--> forgotten
 
 Pure: times are the caller's. The reconciler, its only user, does what has to be done on connections.
