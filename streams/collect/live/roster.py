@@ -11,12 +11,12 @@ import random
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Sequence
 from typing import Final, Protocol
 
 from streams.collect.live.backoff import wait_s
 from streams.collect.live.connection import Connection
-from streams.collect.live.membership import RETRY_S, Channel, ChannelState
+from streams.collect.live.membership import RETRY_S, Attempt, Channel, ChannelState
 from streams.collect.live.metrics import CollectMetrics, Levels
 from streams.collect.live.notices import Refusal
 from streams.collect.live.port import Intake
@@ -58,11 +58,17 @@ class Connections(Protocol):
 class Reports(Protocol):
     """Who publishes how channels stand. Calls do not wait."""
 
-    def tried(self, login: str, what: str, outcome: str) -> None:
-        """Something was tried for the channel."""
-
-    def report(self, login: str, state: str, reason: str = "", room_id: str | None = None) -> None:
-        """The channel stands so now."""
+    def report(
+        self,
+        login: str,
+        state: str,
+        reason: str = "",
+        room_id: str | None = None,
+        *,
+        since_ms: int | None = None,
+        tried: Sequence[Attempt] = (),
+    ) -> None:
+        """The channel stands so now, since since_ms (None: now); tried: what was, oldest first."""
 
 
 class Roster:
@@ -181,13 +187,11 @@ class Roster:
         if channel.room_id is not None and self.by_room.get(channel.room_id) == channel.login:
             del self.by_room[channel.room_id]
         if self._reports is not None:
-            self._reports.report(channel.login, "left", "no longer wanted", channel.room_id)
+            self._reports.report(channel.login, "left", "no longer wanted", channel.room_id, tried=channel.tried)
 
     def note(self, channel: Channel, what: str, outcome: str) -> None:
-        """Remember an attempt, and report it."""
+        """Remember an attempt; the next report tells it."""
         channel.note(self.clock_ms(), what, outcome)
-        if self._reports is not None:
-            self._reports.tried(channel.login, what, outcome)
 
     def remark(self, channel: Channel, what: str, outcome: str) -> None:
         """Remember an attempt of somebody beside the reconciler, and report it at once: no change of state will."""
@@ -197,13 +201,20 @@ class Roster:
     def settle(self, channel: Channel) -> None:
         """Report the channel where its state changed."""
         if channel.state != channel.shown:
-            channel.since_ms = self.clock_ms()
             self._report(channel)
 
     def _report(self, channel: Channel) -> None:
-        channel.shown = channel.state
+        if channel.state != channel.shown:
+            channel.shown, channel.since_ms = channel.state, self.clock_ms()
         if self._reports is not None:
-            self._reports.report(channel.login, channel.state, channel.reason, channel.room_id)
+            self._reports.report(
+                channel.login,
+                channel.state,
+                channel.reason,
+                channel.room_id,
+                since_ms=channel.since_ms,
+                tried=channel.tried,
+            )
 
     def states(self) -> list[ChannelState]:
         """Every channel as it stands, by login."""

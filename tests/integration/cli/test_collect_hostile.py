@@ -100,9 +100,13 @@ async def read_to_here(session: Session) -> None:
     session.said_ping_s = asyncio.get_running_loop().time()
     session.outlet.put(dialect.PING)
     async with asyncio.timeout(PATIENCE_S):
-        while session.said_ping_s is not None:  # noqa: ASYNC110 - the local Twitch does not tell
+        while _unanswered(session):  # noqa: ASYNC110 - the local Twitch does not tell
             await asyncio.sleep(0.01)
-        assert not session.wire.ending
+
+
+def _unanswered(session: Session) -> bool:
+    assert not session.wire.ending
+    return session.said_ping_s is not None
 
 
 async def test_hostile_lines_are_counted_in_bounded_memory_and_what_comes_after_is_on_the_log(

@@ -146,10 +146,10 @@ async def test_reports_outlive_a_lost_log_and_are_bounded() -> None:
     assert (reports.counters.log_lost_total, reports.counters.sent_total) == (1, 1)
     for number in range(MAX_CHANNELS + 3):
         reports.report(f"c{number}", "joined")
-    assert reports.counters.forgotten_total == 4
+    assert reports.counters.forgotten_total == 3
     reports.report("x", "Not A State")
     reports.report("not a login", "joined")
     assert reports.counters.dropped_total == 2
     for _ in range(60):
         await reports.flush()
-    assert reports.counters.sent_total == MAX_CHANNELS - 1 and not reports._waiting, "two gave way to the refused"
+    assert reports.counters.sent_total == 1 + MAX_CHANNELS and not reports._waiting, "none gave way to the refused"

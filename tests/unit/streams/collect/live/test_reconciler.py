@@ -1,14 +1,14 @@
 """The state machine of channels, on connections that only remember and a clock that the test moves."""
 
 import random
-from collections.abc import Container
+from collections.abc import Container, Sequence
 from typing import Any, cast
 
 import pytest
 
 from streams.collect.irc import parse_line
 from streams.collect.live.connection import Connection
-from streams.collect.live.membership import MAX_TRIED, ChannelState
+from streams.collect.live.membership import MAX_TRIED, Attempt, ChannelState
 from streams.collect.live.metrics import CollectMetrics
 from streams.collect.live.pacing import Pacing
 from streams.collect.live.reconciler import JOIN_ANSWER_S, LEAVE_S, Reconciler
@@ -54,6 +54,7 @@ class World:
         self.metrics = CollectMetrics()
         self.reported: list[tuple[str, str]] = []
         self.tries: list[tuple[str, str, str]] = []
+        self.told_tries: list[Attempt] = []
         self.roster = Roster(
             cast(Any, self),
             self.intake,
@@ -91,12 +92,23 @@ class World:
         self.emptied_lines.append(connection.number)
 
     # the reports
-    def tried(self, login: str, what: str, outcome: str) -> None:
-        assert len(outcome) < 200
-        self.tries.append((login, what, outcome))
-
-    def report(self, login: str, state: str, reason: str = "", room_id: str | None = None) -> None:
+    def report(
+        self,
+        login: str,
+        state: str,
+        reason: str = "",
+        room_id: str | None = None,
+        *,
+        since_ms: int | None = None,
+        tried: Sequence[Attempt] = (),
+    ) -> None:
         self.reported.append((login, state))
+        assert since_ms is None or since_ms <= int(self.now_s * 1000)
+        for one in tried:
+            assert len(one.outcome) < 200
+            if not any(one is told for told in self.told_tries):
+                self.told_tries.append(one)
+                self.tries.append((login, one.what, one.outcome))
 
     # what a test does
     def want(self, *logins: str) -> None:
