@@ -26,6 +26,8 @@ AGAIN, NEW, REFUSED = range(3)
 """Classes of the queue: heard a moment ago or to be moved; newly wanted; refused before."""
 OVERLAP_S: Final = 3.0
 """How long a moved channel is heard on both connections: claims stay 1 s behind the last byte (design: Time)."""
+MAX_PARTING: Final = 1_000
+"""PARTs of one connection without their echo: ten times the channels that it has."""
 
 
 ASTRAY: Final = frozenset({Refusal.NO_ANSWER, Refusal.NOT_FOUND, Refusal.SUSPENDED, Refusal.PUT_OUT})
@@ -155,7 +157,11 @@ class Roster:
         self.leave(channel, connection)
 
     def send_part(self, connection: Connection, login: str) -> None:
-        """PART; until its echo, what that connection says of the channel is of the past."""
+        """PART; until its echo, what that connection says of the channel is of the past. A server that goes on
+        confirming what nobody asked for is left: it need not echo."""
+        if len(connection.parting) >= MAX_PARTING:
+            connection.abort("channels forced on us")
+            return
         self.metrics.parts_total += 1
         connection.parting.add(login)
         connection.part([login])
