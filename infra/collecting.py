@@ -62,8 +62,9 @@ class CollectOptions:
 
 
 class Activity(NamedTuple):
-    """One channel's numbers since the start. covered_ms: claimed of the current hour; lost: events that reached
-    neither log nor spool; late: events behind what was claimed already."""
+    """One channel's numbers since the start. covered_ms: claimed of the current hour; lost: events for which neither
+    queue nor spool had room (what else is lost has counters of its own, docs/collector.md); late: events behind what
+    was claimed already."""
 
     events: int = 0
     last_event_ms: int | None = None

@@ -86,8 +86,9 @@ async def list_channels(log: Log) -> list[Row]:
             newest[state.login] = state
     rows: list[Row] = []
     now_ms = _now_ms()
-    for login in sorted(sets.wishes.keys() | sets.rulings.keys()):
-        wishes, renamed = sets.wishes.get(login, {}), sets.renames.away_from(login)
+    wished = sets.wishes
+    for login in sorted(wished.keys() | sets.rulings.keys()):
+        wishes, renamed = wished.get(login, {}), sets.renames.away_from(login)
         at_newest = newest.get(sets.renames.bearer_of(login))
         followed = f"renamed to {renamed.to} on {_utc(renamed.at_ms)}, followed" if renamed else ""
         standing = _standing(sets, at_newest, now_ms)[0] if at_newest else ""

@@ -77,7 +77,9 @@ class Settings:
     twitch_api_url: str = _setting("https://api.twitch.tv/helix", "where Helix answers", rules.http_url)
     discover_viewers: int = _setting(25, "discovery: least viewers of a channel", rules.whole(0, 10_000_000))
     discover_live_min: int = _setting(10, "discovery: minutes a channel must have been live", rules.whole(0, 1440))
-    discover_channels: int = _setting(60, "discovery: most channels at a time", rules.whole(1, 5_000))
+    discover_channels: int = _setting(
+        60, "discovery: most channels at a time; a round reads 2,000 streams", rules.whole(1, 2_000)
+    )
     close_after_min: int = _setting(
         10, "minutes without a collector's record until a channel counts as left", rules.whole(2, 1440)
     )

@@ -68,6 +68,16 @@ def captures(bench: Bench) -> Path:
     return _made(bench, bench.cache / "captures.irc", make)
 
 
+def tagged_captures(bench: Bench) -> Path:
+    """The tagged ones of them alone."""
+
+    def make(path: Path) -> None:
+        with captures(bench).open("rb") as mixed, path.open("wb") as out:
+            out.writelines(line for line in mixed if line.startswith(b"@"))
+
+    return _made(bench, bench.cache / "captures-tagged.irc", make)
+
+
 def archive(bench: Bench) -> Path:
     """The simple fold's events as the project's own archive."""
 

@@ -1,4 +1,7 @@
-"""A whole collector on one connection: TLS socket -> framing -> parsing -> batching, claims -> log, durable.
+"""A collector's way of a line on one connection: TLS socket -> framing -> parsing -> batching, claims -> log, durable.
+
+Reader stands for the pool's Connection: no handshake, PINGs or reconnects. Framing, intake, outbound and log are the
+real ones, on uvloop as the collector's; spool, history, opt-outs and reports are not there.
 
 collect PORT AUTHORITY CHANNELS LINES (postgres DSN | stub | raw): reads until RECONNECT, then waits until all
 is on the log, prints rate=<lines/s> over all of that. stub: a log that forgets at once. raw: reads and counts, for what
@@ -35,7 +38,7 @@ class StubLog:
 
 
 class Reader(asyncio.Protocol):
-    """One connection, as a collector has it; ends at RECONNECT."""
+    """One connection that only reads and frames; ends at RECONNECT."""
 
     def __init__(self, intake: LiveIntake | None) -> None:
         self.intake = intake

@@ -5,6 +5,7 @@ but for the log line of a damaged record.
 """
 
 import logging
+import sys
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,7 +17,8 @@ from streams.collect.live.renames import Renames
 logger: Final = logging.getLogger(__name__)
 
 MAX_CHANNELS: Final = 50_000
-"""Channels that anything is remembered of; what is said of more is passed over and counted."""
+"""Channels that anything is remembered of, of wishes for each origin; what is said of more is passed over and
+counted."""
 MAX_SUPPRESSED: Final = 5_000_000
 """Viewers who opted out; beyond it a collector stops rather than let one of them through."""
 MAX_STATES: Final = 100_000
@@ -47,8 +49,8 @@ class ControlSets:
     def __init__(self, *, states: bool = False) -> None:
         """states: also remember what collectors report, and when they were heard (for `why`; they have no need)."""
         self.counters = ControlCounters()
-        self.wishes: dict[str, dict[records.Origin, records.Wanted]] = {}
-        """login -> whose wish, as long as it holds."""
+        # By origin, and not the other way round: a small dictionary for each of thousands of logins weighs more.
+        self._wishes: dict[records.Origin, dict[str, records.Wanted]] = {"operator": {}, "discovery": {}}
         self.rulings: dict[str, records.Ruled] = {}
         self.suppressed: dict[str, records.OptOut] = {}
         self.states: dict[tuple[str, str], records.ChannelState] = {}
@@ -76,16 +78,14 @@ class ControlSets:
             return
         match record:
             case records.Wanted():
-                if self._room(record.login in self.wishes, len(self.wishes), MAX_CHANNELS):
-                    self.wishes.setdefault(record.login, {})[record.origin] = record
+                wishes = self._wishes[record.origin]
+                if self._room(record.login in wishes, len(wishes), MAX_CHANNELS):
+                    wishes[sys.intern(record.login)] = record  # one string for a login, wherever it stands
                     self.renames.wished(record)
                 self._reported(record.login, record.room_id)
             case records.Unwanted():
-                wishes = self.wishes.get(record.login, {})
-                wishes.pop(record.origin, None)
+                self._wishes[record.origin].pop(record.login, None)
                 self.renames.unwished(record)
-                if not wishes:
-                    self.wishes.pop(record.login, None)
             case records.Ruled():
                 if record.ruling == "none":
                     self.rulings.pop(record.login, None)
@@ -123,12 +123,21 @@ class ControlSets:
             case records.Snapshot():
                 pass  # for the read models
 
+    @property
+    def wishes(self) -> dict[str, dict[records.Origin, records.Wanted]]:
+        """login -> whose wish, as long as it holds; put together anew each time."""
+        found: dict[str, dict[records.Origin, records.Wanted]] = {}
+        for origin, wishes in self._wishes.items():
+            for login, wish in wishes.items():
+                found.setdefault(login, {})[origin] = wish
+        return found
+
     def wanted(self) -> frozenset[str]:
         """Logins that some origin wants, under the names they bear now; the discovery's wishes only where no operator
         denies them."""
         found = set()
-        for login, wishes in self.wishes.items():
-            for origin, wish in wishes.items():
+        for origin, wishes in self._wishes.items():
+            for login, wish in wishes.items():
                 now = self.renames.bearer(wish)
                 if origin == "operator" or not (self.denies(login) or self.denies(now)):
                     found.add(now)
@@ -172,7 +181,7 @@ class ControlSets:
 
     def _knows(self, login: str, room_id: str) -> None:
         self.room_ids.pop(login, None)
-        self.room_ids[login] = room_id
+        self.room_ids[sys.intern(login)] = room_id
         if len(self.room_ids) > MAX_CHANNELS:
             del self.room_ids[next(iter(self.room_ids))]
             self.counters.forgotten_total += 1

@@ -72,7 +72,7 @@ class Discovery:
     async def round(self) -> None:
         """Ask, pick, say. Raises HelixError, LogError; then nothing was picked in this round."""
         sets = self._view.sets
-        picked = {login: wishes["discovery"].room_id for login, wishes in sets.wishes.items() if "discovery" in wishes}
+        picked = {login: each["discovery"].room_id for login, each in sets.wishes.items() if "discovery" in each}
         wanted = sets.wanted()
         allowed, denied = sets.ruled("allow"), sets.ruled("deny")
         streams = await self._live(sorted(allowed), sorted(wanted | picked.keys()))
@@ -90,7 +90,8 @@ class Discovery:
         self.counters.left_total += len(changes.left)
         left, entered = {one.login for one in changes.left}, {one.login for one in changes.entered}
         # An operator's own wish outlives the discovery's.
-        now_wanted = (wanted - {login for login in left if "operator" not in sets.wishes.get(login, {})}) | entered
+        operators = {login for login, each in sets.wishes.items() if "operator" in each}
+        now_wanted = (wanted - (left - operators)) | entered
         await self._snapshots([one for one in streams if one.login in now_wanted], now_ms)
         self.counters.rounds_total += 1
 

@@ -3,6 +3,7 @@
     wanted --JOIN--> joining --ROOMSTATE or echo--> joined --RECONNECT--> moving --confirmed there--> joined
        ^                |  no answer, NOTICE           |  connection ended: wanted; NOTICE: parked
        +--- retry at ---+--> parked <------------------+
+    joining, moving --connection ended--> wanted; moving --NOTICE--> parked; parked --late answer--> joined
     from any of them, when no longer wanted: --PART--> leaving --echo or 5 s--> forgotten
 
 Pure: times are the caller's. The reconciler, its only user, does what has to be done on connections.
@@ -18,6 +19,8 @@ State = Literal["wanted", "joining", "joined", "moving", "parked", "leaving"]
 
 MAX_TRIED: Final = 10
 """Attempts remembered of a channel, the newest."""
+MAX_UNANSWERED: Final = 4
+"""Connections remembered that did not answer its JOIN, the newest."""
 RETRY_S: Final[dict[Refusal, tuple[float, float]]] = {
     Refusal.NO_ANSWER: (15, 1_800),
     Refusal.NOT_FOUND: (300, 21_600),
@@ -81,6 +84,8 @@ class Channel:
     shown: State = "wanted"
     """The state as last reported."""
     tried: tuple[Attempt, ...] = ()
+    unanswered_on: tuple[int, ...] = ()
+    """Connections that did not answer its JOIN since it was heard last."""
 
     @property
     def state(self) -> State:
@@ -104,6 +109,16 @@ class Channel:
         """Remember an attempt."""
         self.tried = (*self.tried[1 - MAX_TRIED :], Attempt(at_ms, what, outcome))
 
+    def note_unanswered(self, connection: int) -> None:
+        """Remember a connection that did not answer its JOIN."""
+        others = [one for one in self.unanswered_on if one != connection]
+        self.unanswered_on = (*others[1 - MAX_UNANSWERED :], connection)
+
+    def forget_unanswered(self, connection: int) -> None:
+        """That connection answered nobody."""
+        if connection in self.unanswered_on:
+            self.unanswered_on = tuple(one for one in self.unanswered_on if one != connection)
+
     def ask(self, connection: Connection, until_s: float) -> None:
         """A JOIN was sent there; an answer is awaited until then."""
         self.asked, self.ask_until_s = connection, until_s
@@ -116,7 +131,7 @@ class Channel:
         if self.asked is connection:
             self.asked = None
         self.retry_at_s = self.retry_at_ms = None
-        self.reason = ""
+        self.reason, self.unanswered_on = "", ()
         connection.channels.add(self.login)
         return before
 

@@ -47,6 +47,7 @@ class CollectMetrics:
     joins_total: int = _counter("JOINs sent")
     joins_confirmed_total: int = _counter("Channels that the server confirmed")
     joins_timed_out_total: int = _counter("JOINs without an answer within their time")
+    deaf_connections_total: int = _counter("Connections left since they answered PINGs and no JOINs")
     joins_waited_total: int = _counter("Times that JOINs had to wait for the pacing")
     join_times_unreadable_total: int = _counter("Starts that found the last JOINs' times unreadable; JOINs waited")
     join_times_save_errors_total: int = _counter("Times that the JOINs' times could not be kept for the next start")

@@ -11,7 +11,7 @@ import itertools
 import logging
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -21,6 +21,7 @@ from streams.collect.live.connection import CHANNELS, CLOSE_S, ConnectFailed, Co
 from streams.collect.live.metrics import CollectMetrics
 from streams.collect.live.pacing import Pacing
 from streams.collect.live.port import Intake
+from streams.collect.live.unanswered import DEAF
 
 logger: Final = logging.getLogger(__name__)
 
@@ -34,7 +35,7 @@ DRAIN_S: Final = 120.0
 """A connection that is being left ends after this, moved or not."""
 SICK_FIRST_S: Final = 60.0
 SICK_LAST_S: Final = 3_600.0
-"""Distance of replacements that are our own idea (PINGs unanswered): moving takes JOINs that others need."""
+"""Distance of replacements that are our own idea (PINGs or JOINs unanswered): moving takes JOINs that others need."""
 
 
 class Members(Protocol):
@@ -121,10 +122,10 @@ class Pool:
                 self._lines.remove(line)
                 self._retire(line)
 
-    def place(self) -> Connection | None:
-        """The open connection with most room."""
+    def place(self, avoid: Container[int] = ()) -> Connection | None:
+        """The open connection with most room; one whose number is in `avoid` only where no other has any."""
         with_room = [one for one in self._usable() if len(one.channels) < one.room]
-        return min(with_room, key=lambda one: len(one.channels), default=None)
+        return min(with_room, key=lambda one: (one.number in avoid, len(one.channels)), default=None)
 
     def occupied(self) -> int:
         """Channels on connections that are not being left."""
@@ -157,6 +158,7 @@ class Pool:
         if why != "RECONNECT" and not self._may_replace_sick():
             return
         logger.info("connection %d is left: %s", connection.number, why)
+        self._metrics.deaf_connections_total += why == DEAF
         connection.draining = True
         self._lines.remove(line)
         self._left.add(line)

@@ -10,9 +10,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Final, Protocol
 
 MAX_CHANNELS: Final = 20_000
-"""Channels of one collector: no more are joined, and reports remember as many. The Intake knows a few beside."""
-LEFT: Final = "left"
-"""The last state of a channel in reports; it is remembered no longer than until that is said."""
+"""Channels of one collector: no more are joined, and the reports of as many may wait. The Intake knows a few beside."""
 
 Act = Callable[[bytes, int], None]
 """Acts on a line that is not chat (without its end); and when it arrived, ms."""

@@ -20,10 +20,11 @@ from streams.collect.live.answers import Answers
 from streams.collect.live.connection import Connection
 from streams.collect.live.membership import Channel, ChannelState
 from streams.collect.live.metrics import Levels
-from streams.collect.live.notices import Refusal
+from streams.collect.live.notices import Refusal, refusal_of
 from streams.collect.live.pacing import Pacing
 from streams.collect.live.port import MAX_CHANNELS, WantedChannels
 from streams.collect.live.roster import AGAIN, NEW, REFUSED, Roster
+from streams.collect.live.unanswered import DEAF
 
 logger: Final = logging.getLogger(__name__)
 
@@ -92,6 +93,10 @@ class Reconciler:
 
     def said(self, connection: Connection, message: Message, at_ms: int) -> None:
         """A message of a server."""
+        if (refused := refusal_of(message)) is not None:
+            channel = self._roster.channels.get(refused.login)
+            if channel is not None and channel.asked is connection:
+                self._roster.unanswered.answered(connection.number)
         self._answers.said(connection, message, at_ms)
         self._wake.set()
 
@@ -107,11 +112,15 @@ class Reconciler:
             roster.settle(channel)
         if not connection.channels:
             roster.pool.emptied(connection)
+            if why == DEAF:
+                for channel in roster.channels.values():
+                    channel.forget_unanswered(connection.number)  # the connection's silence, not the channel's
         self._wake.set()
 
     def ended(self, connection: Connection, reason: str) -> None:
         """The connection is gone: what was heard there only is lost, and joined again elsewhere, first of all."""
         roster = self._roster
+        roster.unanswered.ended(connection.number)
         for login in sorted(connection.channels):
             channel = roster.channels[login]
             heard = channel.home is connection
@@ -140,10 +149,14 @@ class Reconciler:
     def step(self) -> float:
         """Do what is due now. Returns the seconds after which to call again, where nothing happens before."""
         roster, now_s = self._roster, self._roster.clock_s()
+        doubted: dict[Connection, None] = {}
         while self._asked and self._asked[0][0] <= now_s:
             due_s, channel, connection = self._asked.popleft()
             if channel.asked is connection and channel.ask_until_s == due_s:
                 self._unanswered(channel, connection)
+                doubted[connection] = None
+        for connection in doubted:
+            self._leave_if_deaf(connection)
         while roster.formers and roster.formers[0][0] <= now_s:
             _, channel, former = roster.formers.popleft()
             if channel.former is former:
@@ -172,7 +185,7 @@ class Reconciler:
         while roster.queue:
             channel = roster.queue[0][3]
             if channel.to_be_joined:
-                connection = roster.pool.place()
+                connection = roster.pool.place(roster.unanswered.avoided(channel))
                 if connection is None:
                     break
                 if not self._pacing.take(now_s):
@@ -193,11 +206,19 @@ class Reconciler:
         """Twitch says nothing at all to a JOIN of a channel that does not exist."""
         self._roster.metrics.joins_timed_out_total += 1
         connection.parting.discard(channel.login)
+        self._roster.unanswered.timed_out(channel, connection.number)
         self._roster.leave(channel, connection)
         if channel.home is None:
             self._roster.park(channel, Refusal.NO_ANSWER, f"connection {connection.number}")
         else:
             self._roster.enqueue(channel, REFUSED)
+
+    def _leave_if_deaf(self, connection: Connection) -> None:
+        """It may answer PINGs all the same; the pool bounds how often connections are replaced for such reasons."""
+        roster = self._roster
+        hears = any(roster.channels[login].home is connection for login in connection.channels)
+        if not connection.draining and roster.unanswered.is_deaf(connection.number, hears=hears):
+            roster.pool.leave_soon(connection, DEAF)
 
     # ---- for people ------------------------------------------------------------------------------------------------
 

@@ -14,8 +14,8 @@ class Renames:
     def __init__(self) -> None:
         self.said: dict[str, records.Renamed] = {}
         self._count = 0
-        self._orders: dict[tuple[str, str], tuple[records.Record, int]] = {}
-        """(login, origin, or "" of its rename) -> the record last said of it, and its place in the order."""
+        self._orders: dict[str, dict[str, tuple[records.Record, int]]] = {"operator": {}, "discovery": {}, "": {}}
+        """Origin, or "" of renames -> by login the record last said of it, and its place in the order."""
 
     def wished(self, wish: records.Wanted) -> None:
         """A wish was said; the same record once more changes nothing."""
@@ -23,7 +23,7 @@ class Renames:
 
     def unwished(self, gone: records.Unwanted) -> None:
         """A wish was taken back."""
-        self._orders.pop((gone.login, gone.origin), None)
+        self._orders[gone.origin].pop(gone.login, None)
 
     def take(self, renamed: records.Renamed) -> None:
         """A rename was said; the same record once more changes nothing."""
@@ -34,7 +34,7 @@ class Renames:
     def forget_oldest(self) -> None:
         """Of all renames that of which nothing was said for longest."""
         login = next(iter(self.said))
-        del self.said[login], self._orders[login, ""]
+        del self.said[login], self._orders[""][login]
 
     def bearer(self, wish: records.Wanted) -> str:
         """The login that the wished channel bears now."""
@@ -56,9 +56,9 @@ class Renames:
         return login
 
     def _order(self, login: str, of: str) -> int:
-        return self._orders[login, of][1] if (login, of) in self._orders else 0
+        return self._orders[of][login][1] if login in self._orders[of] else 0
 
     def _note(self, login: str, of: str, record: records.Record) -> None:
-        if self._orders.get((login, of), (None, 0))[0] != record:
+        if self._orders[of].get(login, (None, 0))[0] != record:
             self._count += 1
-            self._orders[login, of] = record, self._count
+            self._orders[of][login] = record, self._count

@@ -9,15 +9,15 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from schemas import control as records
 from schemas.errors import SchemaError
 from streams.collect.live.control import say
-from streams.collect.live.port import LEFT, MAX_CHANNELS
+from streams.collect.live.membership import Attempt
+from streams.collect.live.port import MAX_CHANNELS
 from streams.log.port import Log, LogError
 
 logger: Final = logging.getLogger(__name__)
@@ -42,15 +42,8 @@ class ReportCounters:
     dropped_total: int = 0
     """Refused as of no documented form."""
     forgotten_total: int = 0
-    """Channels, at MAX_CHANNELS: the one reported longest ago, with what was tried for it."""
+    """Channels, where the reports of MAX_CHANNELS wait: the one reported longest ago."""
     log_lost_total: int = 0
-
-
-@dataclass(slots=True)
-class _Channel:
-    state: str
-    since_ms: int
-    tried: deque[records.Attempt]
 
 
 class StateReports:
@@ -66,21 +59,23 @@ class StateReports:
         self._clock_ms = clock_ms
         self._since_ms = clock_ms()
         self._stopping = False
-        self._channels: dict[str, _Channel] = {}
         self._waiting: dict[str, records.ChannelState] = {}
 
-    def tried(self, login: str, what: str, outcome: str) -> None:
-        """Note something that was tried for the channel; the newest MAX_TRIED go with its next report."""
-        attempt = records.Attempt(self._clock_ms(), records.text(what), records.text(outcome))
-        self._channel(login).tried.append(attempt)
-
-    def report(self, login: str, state: str, reason: str = "", room_id: str | None = None) -> None:
-        """The channel stands so now. state: lowercase letters and underscores."""
+    def report(
+        self,
+        login: str,
+        state: str,
+        reason: str = "",
+        room_id: str | None = None,
+        *,
+        since_ms: int | None = None,
+        tried: Sequence[Attempt] = (),
+    ) -> None:
+        """The channel stands so now, and since since_ms (ms UTC; None: now). state: lowercase letters and underscores.
+        tried: oldest first; the newest MAX_TRIED are told. Nothing is kept of what was sent."""
         if self._stopping:
             return
-        channel, now_ms = self._channel(login), self._clock_ms()
-        if channel.state != state:
-            channel.state, channel.since_ms = state, now_ms
+        now_ms = self._clock_ms()
         state_now = records.ChannelState(
             records.VERSION,
             login,
@@ -88,9 +83,12 @@ class StateReports:
             self._collector,
             state,
             records.text(reason),
-            channel.since_ms,
+            now_ms if since_ms is None else since_ms,
             now_ms,
-            list(channel.tried),
+            [
+                records.Attempt(one.at_ms, records.text(one.what), records.text(one.outcome))
+                for one in tried[-records.MAX_TRIED :]
+            ],
         )
         try:
             records.encode(state_now)
@@ -100,6 +98,9 @@ class StateReports:
             return
         if self._waiting.pop(login, None) is not None:
             self.counters.replaced_total += 1
+        elif len(self._waiting) >= MAX_CHANNELS:
+            del self._waiting[next(iter(self._waiting))]
+            self.counters.forgotten_total += 1
         self._waiting[login] = state_now
 
     async def run(self) -> None:
@@ -148,18 +149,4 @@ class StateReports:
         for login, sent in batch.items():
             if self._waiting.get(login) is sent:
                 del self._waiting[login]
-                if sent.state == LEFT:
-                    del self._channels[login]
         return True
-
-    def _channel(self, login: str) -> _Channel:
-        channel = self._channels.pop(login, None)
-        if channel is None:
-            if len(self._channels) >= MAX_CHANNELS:
-                oldest = next(iter(self._channels))
-                del self._channels[oldest]
-                self._waiting.pop(oldest, None)
-                self.counters.forgotten_total += 1
-            channel = _Channel("", 0, deque(maxlen=records.MAX_TRIED))
-        self._channels[login] = channel
-        return channel

@@ -11,20 +11,23 @@ import random
 import sys
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Container, Sequence
 from typing import Final, Protocol
 
 from streams.collect.live.backoff import wait_s
 from streams.collect.live.connection import Connection
-from streams.collect.live.membership import RETRY_S, Channel, ChannelState
+from streams.collect.live.membership import RETRY_S, Attempt, Channel, ChannelState
 from streams.collect.live.metrics import CollectMetrics, Levels
 from streams.collect.live.notices import Refusal
-from streams.collect.live.port import LEFT, Intake
+from streams.collect.live.port import Intake
+from streams.collect.live.unanswered import UnansweredJoins
 
 AGAIN, NEW, REFUSED = range(3)
 """Classes of the queue: heard a moment ago or to be moved; newly wanted; refused before."""
 OVERLAP_S: Final = 3.0
 """How long a moved channel is heard on both connections: claims stay 1 s behind the last byte (design: Time)."""
+MAX_PARTING: Final = 1_000
+"""PARTs of one connection without their echo: ten times the channels that it has."""
 
 
 ASTRAY: Final = frozenset({Refusal.NO_ANSWER, Refusal.NOT_FOUND, Refusal.SUSPENDED, Refusal.PUT_OUT})
@@ -37,8 +40,9 @@ class Connections(Protocol):
     def ensure(self, places: int) -> None:
         """Have connections for that many channels, open or being opened; end empty ones beyond."""
 
-    def place(self) -> Connection | None:
-        """The connection to join the next channel on; None where no open one has room."""
+    def place(self, avoid: Container[int] = ()) -> Connection | None:
+        """The connection to join the next channel on, one of `avoid` only where no other has room; None where no open
+        one has any."""
 
     def occupied(self) -> int:
         """Channels on connections that are not being left."""
@@ -49,15 +53,24 @@ class Connections(Protocol):
     def emptied(self, connection: Connection) -> None:
         """Nothing is heard there any more: where it is being left, it can end."""
 
+    def leave_soon(self, connection: Connection, why: str) -> None:
+        """Another connection is opened, the channels move, then this one ends."""
+
 
 class Reports(Protocol):
     """Who publishes how channels stand. Calls do not wait."""
 
-    def tried(self, login: str, what: str, outcome: str) -> None:
-        """Something was tried for the channel."""
-
-    def report(self, login: str, state: str, reason: str = "", room_id: str | None = None) -> None:
-        """The channel stands so now."""
+    def report(
+        self,
+        login: str,
+        state: str,
+        reason: str = "",
+        room_id: str | None = None,
+        *,
+        since_ms: int | None = None,
+        tried: Sequence[Attempt] = (),
+    ) -> None:
+        """The channel stands so now, since since_ms (None: now); tried: what was, oldest first."""
 
 
 class Roster:
@@ -82,6 +95,7 @@ class Roster:
         self.clock_s = clock_s
         self.clock_ms = clock_ms
         self.channels: dict[str, Channel] = {}
+        self.unanswered = UnansweredJoins()
         self.by_room: dict[str, str] = {}
         """room-id -> the login under which it was heard last."""
         self.wish = 0
@@ -116,6 +130,7 @@ class Roster:
         """The server confirmed it there. Where it was heard elsewhere, it is left there a moment later."""
         now_s = self.clock_s()
         self.metrics.joins_confirmed_total += 1
+        self.unanswered.answered(connection.number)
         if channel.former is connection:
             channel.former = None  # back to where it came from
         self._astray.pop(channel, None)
@@ -142,7 +157,11 @@ class Roster:
         self.leave(channel, connection)
 
     def send_part(self, connection: Connection, login: str) -> None:
-        """PART; until its echo, what that connection says of the channel is of the past."""
+        """PART; until its echo, what that connection says of the channel is of the past. A server that goes on
+        confirming what nobody asked for is left: it need not echo."""
+        if len(connection.parting) >= MAX_PARTING:
+            connection.abort("channels forced on us")
+            return
         self.metrics.parts_total += 1
         connection.parting.add(login)
         connection.part([login])
@@ -174,13 +193,11 @@ class Roster:
         if channel.room_id is not None and self.by_room.get(channel.room_id) == channel.login:
             del self.by_room[channel.room_id]
         if self._reports is not None:
-            self._reports.report(channel.login, LEFT, "no longer wanted", channel.room_id)
+            self._reports.report(channel.login, "left", "no longer wanted", channel.room_id, tried=channel.tried)
 
     def note(self, channel: Channel, what: str, outcome: str) -> None:
-        """Remember an attempt, and report it."""
+        """Remember an attempt; the next report tells it."""
         channel.note(self.clock_ms(), what, outcome)
-        if self._reports is not None:
-            self._reports.tried(channel.login, what, outcome)
 
     def remark(self, channel: Channel, what: str, outcome: str) -> None:
         """Remember an attempt of somebody beside the reconciler, and report it at once: no change of state will."""
@@ -190,13 +207,20 @@ class Roster:
     def settle(self, channel: Channel) -> None:
         """Report the channel where its state changed."""
         if channel.state != channel.shown:
-            channel.since_ms = self.clock_ms()
             self._report(channel)
 
     def _report(self, channel: Channel) -> None:
-        channel.shown = channel.state
+        if channel.state != channel.shown:
+            channel.shown, channel.since_ms = channel.state, self.clock_ms()
         if self._reports is not None:
-            self._reports.report(channel.login, channel.state, channel.reason, channel.room_id)
+            self._reports.report(
+                channel.login,
+                channel.state,
+                channel.reason,
+                channel.room_id,
+                since_ms=channel.since_ms,
+                tried=channel.tried,
+            )
 
     def states(self) -> list[ChannelState]:
         """Every channel as it stands, by login."""

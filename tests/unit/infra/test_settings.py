@@ -7,6 +7,7 @@ import pytest
 
 from infra import settings
 from infra.settings import Settings, SettingsError, load
+from streams.collect.live.helix import MAX_PAGES, PAGE
 
 
 def test_defaults_need_no_environment() -> None:
@@ -167,3 +168,9 @@ def test_settings_cannot_be_changed_afterwards() -> None:
 def test_every_setting_says_what_it_means() -> None:
     assert all(meaning for _, _, meaning in settings.variables())
     assert len(settings.variables()) == len(dataclasses.fields(Settings))
+
+
+def test_the_discovery_may_not_be_asked_for_more_channels_than_it_reads() -> None:
+    assert load(environ={"TWZRD_DISCOVER_CHANNELS": str(PAGE * MAX_PAGES)}).discover_channels == PAGE * MAX_PAGES
+    with pytest.raises(SettingsError, match="TWZRD_DISCOVER_CHANNELS"):
+        load(environ={"TWZRD_DISCOVER_CHANNELS": str(PAGE * MAX_PAGES + 1)})

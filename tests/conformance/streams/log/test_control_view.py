@@ -9,6 +9,7 @@ import pytest
 
 from schemas import control
 from streams.collect.live.control import ControlView, read_sets, say
+from streams.collect.live.membership import Attempt
 from streams.collect.live.reports import StateReports
 from streams.log.port import CONTROL, Append, Log, LogRecord
 from streams.log.postgres import Bounds, PostgresLog
@@ -106,17 +107,16 @@ async def test_reports_are_gathered_to_the_newest_of_each_channel(log_factory: L
     log = await log_factory()
     now_ms = iter(range(T, T + 1000))
     reports = StateReports(log, "host-1", lambda: next(now_ms))
-    for number in range(15):
-        reports.tried("a", "join", f"time-out {number}")
+    tried = [Attempt(T, "join", f"time-out {number}") for number in range(15)]
     reports.report("a", "joining")
     reports.report("a", "parked", "msg_channel_suspended")
-    reports.report("a", "parked", "msg_channel_suspended", "77")
+    reports.report("a", "parked", "msg_channel_suspended", "77", since_ms=T - 1, tried=tried)
     reports.report("b", "joined")
     await reports.flush()
     assert [record.key for record in await log.read(CONTROL, 0, 0)] == [b"state|host-1|a", b"state|host-1|b"]
     found = (await read_sets(log, states=True)).states["a", "host-1"]
     assert (found.state, found.reason, found.room_id) == ("parked", "msg_channel_suspended", "77")
-    assert found.since_ms < found.at_ms
+    assert found.since_ms == T - 1 < found.at_ms
     assert [one.outcome for one in found.tried] == [f"time-out {number}" for number in range(5, 15)]
     assert (reports.counters.sent_total, reports.counters.replaced_total) == (2, 2)
     await reports.flush()

@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 import pytest
 import uvloop
@@ -57,13 +58,9 @@ class Reported:
 
     def __init__(self) -> None:
         self.states: dict[str, str] = {}
-        self.attempts: list[tuple[str, str, str]] = []
         self._news = asyncio.Event()
 
-    def tried(self, login: str, what: str, outcome: str) -> None:
-        self.attempts.append((login, what, outcome))
-
-    def report(self, login: str, state: str, reason: str = "", room_id: str | None = None) -> None:
+    def report(self, login: str, state: str, reason: str = "", room_id: str | None = None, **more: Any) -> None:
         self.states[login] = state
         self._news.set()
 

@@ -7,7 +7,10 @@ from contextlib import asynccontextmanager
 import pytest
 
 from streams.collect.live.connection import Endpoint
+from streams.collect.live.membership import RETRY_S
+from streams.collect.live.notices import Refusal
 from streams.collect.live.pacing import Pacing
+from streams.collect.live.roster import MAX_PARTING
 from tests.integration.streams.collect.live.conftest import Collecting
 from tests.scripted_twitch import ScriptedTwitch, Session
 
@@ -233,6 +236,39 @@ async def test_one_dead_connection_stalls_no_other(collect: Collect, twitch: Scr
         await one.intake.until(lambda intake: all(number != 1 for _, number in intake.observed()))
         await all_observed(one, names(8))
         assert one.metrics.connections_ended_total["silent"] == 1
+
+
+async def test_a_connection_that_answers_pings_and_no_joins_is_left(
+    collect: Collect, twitch: ScriptedTwitch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is always the emptiest, so it is given every JOIN; the others have room."""
+    monkeypatch.setattr("streams.collect.live.reconciler.JOIN_ANSWER_S", 0.3)
+    monkeypatch.setitem(RETRY_S, Refusal.NO_ANSWER, (0.1, 1_800))
+    twitch.join_answer = lambda session, login: [] if session.number == 1 else twitch.confirmed(session, login)
+    async with running(collect(channels=10)) as one:
+        one.reconciler.want(names(10))
+        await all_observed(one, names(10))
+        one.reconciler.want(names(30))
+        await all_observed(one, names(30))
+        deaf = await twitch.session(1)
+        await deaf.until(lambda session: session.ended)
+        assert b"QUIT" in deaf.received and any(line.startswith(b"PING") for line in deaf.received)
+        assert len({number for _, number in one.intake.observed()}) == 3
+        assert one.metrics.deaf_connections_total == 1 and one.metrics.moves_total == 0
+
+
+async def test_a_server_that_confirms_channels_without_end_is_left(collect: Collect, twitch: ScriptedTwitch) -> None:
+    """Each is answered by a PART that is remembered until its echo: that has its bound."""
+    async with running(collect()) as one:
+        one.reconciler.want(names(1))
+        await all_observed(one, names(1))
+        first = await twitch.session(0)
+        for number in range(MAX_PARTING + 1):
+            first.say(b"@room-id=%d :tmi.twitch.tv ROOMSTATE #stranger%d" % (10_000 + number, number))
+        await first.until(lambda session: session.ended)
+        await (await twitch.session(1)).until(lambda session: "ch0" in session.joined)
+        assert one.metrics.connections_ended_total["channels forced on us"] == 1
+        assert one.metrics.parts_total == MAX_PARTING
 
 
 async def test_empty_connections_end(collect: Collect, twitch: ScriptedTwitch, monkeypatch: pytest.MonkeyPatch) -> None:

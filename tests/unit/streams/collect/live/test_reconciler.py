@@ -1,13 +1,14 @@
 """The state machine of channels, on connections that only remember and a clock that the test moves."""
 
 import random
+from collections.abc import Container, Sequence
 from typing import Any, cast
 
 import pytest
 
 from streams.collect.irc import parse_line
 from streams.collect.live.connection import Connection
-from streams.collect.live.membership import MAX_TRIED, ChannelState
+from streams.collect.live.membership import MAX_TRIED, Attempt, ChannelState
 from streams.collect.live.metrics import CollectMetrics
 from streams.collect.live.pacing import Pacing
 from streams.collect.live.reconciler import JOIN_ANSWER_S, LEAVE_S, Reconciler
@@ -45,11 +46,15 @@ class World:
         self.lines = [Line(number) for number in range(1, lines + 1)]
         self.ensured: list[int] = []
         self.emptied_lines: list[int] = []
+        self.replaces = False
+        """Whether it follows leave_soon: the pool does so only now and then."""
+        self.left: list[tuple[int, str]] = []
         self.intake = RecordingIntake()
         self.intake._tell = self.intake.told.append  # type: ignore[method-assign, assignment]  # no loop here
         self.metrics = CollectMetrics()
         self.reported: list[tuple[str, str]] = []
         self.tries: list[tuple[str, str, str]] = []
+        self.told_tries: list[Attempt] = []
         self.roster = Roster(
             cast(Any, self),
             self.intake,
@@ -66,9 +71,16 @@ class World:
     def ensure(self, places: int) -> None:
         self.ensured.append(places)
 
-    def place(self) -> Connection | None:
+    def place(self, avoid: Container[int] = ()) -> Connection | None:
         free = [one for one in self.lines if not one.draining and len(one.channels) < one.room]
-        return cast(Connection, min(free, key=lambda one: len(one.channels), default=None))
+        return cast(Connection, min(free, key=lambda one: (one.number in avoid, len(one.channels)), default=None))
+
+    def leave_soon(self, connection: Connection, why: str) -> None:
+        if self.replaces:
+            self.left.append((connection.number, why))
+            connection.draining = True
+            self.lines.append(Line(len(self.lines) + 1))
+            self.it.leave_soon(connection, why)
 
     def occupied(self) -> int:
         return sum(len(one.channels) for one in self.lines if not one.draining)
@@ -80,12 +92,23 @@ class World:
         self.emptied_lines.append(connection.number)
 
     # the reports
-    def tried(self, login: str, what: str, outcome: str) -> None:
-        assert len(outcome) < 200
-        self.tries.append((login, what, outcome))
-
-    def report(self, login: str, state: str, reason: str = "", room_id: str | None = None) -> None:
+    def report(
+        self,
+        login: str,
+        state: str,
+        reason: str = "",
+        room_id: str | None = None,
+        *,
+        since_ms: int | None = None,
+        tried: Sequence[Attempt] = (),
+    ) -> None:
         self.reported.append((login, state))
+        assert since_ms is None or since_ms <= int(self.now_s * 1000)
+        for one in tried:
+            assert len(one.outcome) < 200
+            if not any(one is told for told in self.told_tries):
+                self.told_tries.append(one)
+                self.tries.append((login, one.what, one.outcome))
 
     # what a test does
     def want(self, *logins: str) -> None:
@@ -454,6 +477,7 @@ def test_any_order_of_events_keeps_intake_connections_and_states_in_step(seed: i
     """2,000 random steps: what the Intake believes, what connections hold and what states say stay the same thing."""
     chance = random.Random(seed)
     world = World(seed, lines=3, pacing=Pacing(30, 2.0))
+    world.replaces = True
     logins = [f"c{n}" for n in range(12)]
     for _ in range(2_000):
         login, on = chance.choice(logins), chance.choice([line.number for line in world.lines if not line.over])

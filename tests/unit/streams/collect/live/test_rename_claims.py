@@ -1,7 +1,7 @@
 """What is claimed of a channel that is heard under two logins, over two connections: the real Intake beneath the
 reconciler, in a time of the test's own."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import Any
 
 import pytest
@@ -26,7 +26,7 @@ class Heard(World):
         self.now_s = T0_MS / 1000
         self.next_on = 1
 
-    def place(self) -> Any:
+    def place(self, avoid: Container[int] = ()) -> Any:
         """The line that the test says."""
         return self.lines[self.next_on - 1]
 

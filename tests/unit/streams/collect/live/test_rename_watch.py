@@ -94,7 +94,7 @@ async def test_a_login_that_stops_working_is_looked_up_by_its_room_and_the_new_o
     world.confirm("new", 7, on=on)
     assert [one for one in world.intake.of("observing") if one.room_id == "7"][-1].login == "new"
     assert watched.outcomes("old") == ["room 7 is #new now, which is followed"]
-    assert ("new", "room-id", "was #old before") in world.tries
+    assert ("room-id", "was #old before") in [(one.what, one.outcome) for one in world.state("new").tried]
     world.pass_s(10)
     assert [one.login for one in world.it.states()] == ["new", "other"]
     assert watched.watch.counters.followed_total == 1
