@@ -11,14 +11,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from playwright.async_api import Browser, BrowserContext, Page
+from playwright.async_api import Browser, BrowserContext, Page, ViewportSize
 from playwright.async_api import TimeoutError as NotInTime
 from solders.keypair import Keypair
 
 FOLDER: Final = Path(__file__).parent
 SCREENSHOTS: Final = FOLDER.parents[1] / "build" / "screenshots"
-PHONE: Final = {"width": 390, "height": 844}
-DESKTOP: Final = {"width": 1280, "height": 900}
+PHONE: Final[ViewportSize] = {"width": 390, "height": 844}
+DESKTOP: Final[ViewportSize] = {"width": 1280, "height": 900}
 SEED: Final = bytes(range(32))
 KEYPAIR: Final = Keypair.from_seed(SEED)
 WALLET: Final = str(KEYPAIR.pubkey())
