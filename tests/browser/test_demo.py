@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Browser, expect
 
-from tests.browser.viewing import Tab
+from tests.browser.viewing import PHONE, Tab
 
 pytestmark = pytest.mark.postgres
 START_S = 120.0
@@ -57,9 +57,7 @@ async def demo(home: Path) -> AsyncIterator[tuple[str, str]]:
 
 async def test_a_newcomer_claims_on_the_demos_own_page(tmp_path: Path, chromium: Browser, axe: str) -> None:
     async with demo(tmp_path / "home") as (base, viewer):
-        context = await chromium.new_context(
-            viewport={"width": 390, "height": 844}
-        )  # by its own clock, as everything else here
+        context = await chromium.new_context(viewport=PHONE)  # by its own clock, as everything else here
         tab = Tab(await context.new_page(), base, axe)
         # The demo wallet asks before it signs.
         tab.page.on("dialog", lambda dialog: asyncio.ensure_future(dialog.accept()))
