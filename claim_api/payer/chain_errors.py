@@ -30,6 +30,8 @@ OF_TIME: Final = frozenset(
 """Another attempt may fare better. Lamports that are short are of time, too: an operator sends some."""
 MARKER_INDEX: Final = 2
 """The marker's instruction in the one shape: what fails there has found the account in use, or the payer poor."""
+TOKEN_ACCOUNT_INDEX: Final = 3
+"""The wallet's token account: its rent comes from the same payer."""
 ACCOUNT_IN_USE: Final = 0
 POOR: Final = 1
 """SystemError::AccountAlreadyInUse and ResultWithNegativeLamports."""
@@ -42,7 +44,7 @@ def is_of_time(error: str) -> bool:
         return said in OF_TIME
     if isinstance(said, dict) and said:
         name = next(iter(said))
-        return name in OF_TIME or _custom(said) == (MARKER_INDEX, POOR)
+        return name in OF_TIME or _custom(said) in ((MARKER_INDEX, POOR), (TOKEN_ACCOUNT_INDEX, POOR))
     return False
 
 

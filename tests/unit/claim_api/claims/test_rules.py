@@ -26,6 +26,8 @@ BLOCKHASH = "4uQeVj5tqViQh7yWWGStvkEG1Zmhx6uasJtWCJziofM"
         ('"InsufficientFundsForFee"', True),
         ('{"InsufficientFundsForRent":{"account_index":1}}', True),
         ('{"InstructionError":[2,{"Custom":1}]}', True),  # the fee payer is poor
+        ('{"InstructionError":[3,{"Custom":1}]}', True),  # for the token account's rent, too
+        ('{"InstructionError":[4,{"Custom":1}]}', False),  # the treasury is empty
         ('{"InstructionError":[2,{"Custom":0}]}', False),  # the marker exists
         ('{"InstructionError":[4,{"Custom":4}]}', False),  # the authority is none
         ('{"InstructionError":[4,"ComputationalBudgetExceeded"]}', False),
