@@ -65,6 +65,10 @@ class Inspircd:
         command = [PROGRAM, "--nofork", *root, "--config", str(self._config)]
         self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
+    def signal(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
+
     def kill(self) -> None:
         if self._process is not None:
             self._process.send_signal(signal.SIGKILL)
@@ -246,3 +250,22 @@ async def test_who_does_not_answer_its_ping_is_put_out_and_we_are_not(
             await later.until("353", "justinfan")
         assert one.intake.observed() == {("ember", 1)}
         assert one.metrics.pings_sent_total == 0
+
+
+async def test_a_server_that_answers_no_ping_is_left_and_found_again(
+    servers: Servers, tls: ssl.SSLContext, seed: int
+) -> None:
+    """It hangs, with its sockets open: only our own PING's deadline tells."""
+    server = servers("one")
+    server.start()
+    soon = Timing(deadlines=Deadlines(ping_s=0.2, silent_s=1.0))
+    async with person(server, tls, "witness"):
+        pass
+    async with running(collecting(server, tls, seed, soon)) as one:
+        one.reconciler.want(frozenset({"ember"}))
+        await all_observed(one, frozenset({"ember"}))
+        server.signal(signal.SIGSTOP)
+        await one.intake.until(lambda intake: not intake.observed())
+        assert one.metrics.pings_sent_total > 0
+        server.signal(signal.SIGCONT)
+        await all_observed(one, frozenset({"ember"}))
