@@ -88,17 +88,15 @@ async def run(settings: Settings, host: str, port: int) -> None:
 async def _behind(settings: Settings) -> AsyncIterator[Behind]:
     """As role twzrd_web alone where TWZRD_WEB_DATABASE_URL names it: then this process migrates nothing, and on the
     Postgres log it can say opt-outs only. Else as the database's owner."""
-    dsn = settings.web_database_url
-    if not dsn:
-        with compose.database(settings) as dsn:
+    async with contextlib.AsyncExitStack() as stack:
+        if dsn := settings.web_database_url:
+            web = WebLog(dsn)
+            await web.check_role()
+            if settings.log == "postgres":
+                yield Behind(dsn, web, web.say)
+                return
+        else:
+            dsn = stack.enter_context(compose.database(settings))
             await databases.migrate(dsn)
-            async with compose.open_log(settings) as log:
-                yield Behind(dsn, log, partial(say, log))
-        return
-    web = WebLog(dsn)
-    await web.check_role()
-    if settings.log == "postgres":
-        yield Behind(dsn, web, web.say)
-        return
-    async with compose.open_log(settings) as log:
+        log = await stack.enter_async_context(compose.open_log(settings))
         yield Behind(dsn, log, partial(say, log))

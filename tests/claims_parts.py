@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from solders.keypair import Keypair
+from solders.pubkey import Pubkey
 
 from claim_api.ledger.steps import Step
 from claim_api.signer import protocol
@@ -12,10 +13,13 @@ from claim_api.signer.books import Binding
 from claim_api.signer.protocol import Answer, Question
 from claim_api.signer.service import Signer
 from claim_api.wallets import siws
+from infra.localnet.chain import Chain
+from streams.chain.terms import associated_account
 
 DOMAIN = "127.0.0.1:8480"
 CLUSTER = "localnet"
 MARKER_SECRET = b"\x09" * 32
+TOKEN_AMOUNT_AT = 64
 
 
 class Crashed(BaseException):
@@ -67,3 +71,9 @@ def bound_message(wallet: Keypair, viewer_key: int, *, domain: str = DOMAIN) -> 
 def verify(binding: Binding, identity: str) -> None:
     """As the signer's composition does."""
     siws.verify_binding(binding.message, binding.signature, binding.wallet, identity, DOMAIN, CLUSTER)
+
+
+def held_base_units(chain: Chain, wallet: Pubkey, mint: Pubkey) -> int:
+    """What the wallet's associated account holds, at the chain's newest slot; 0 without one."""
+    found = chain.bank.account(associated_account(wallet, mint), chain.slot)
+    return 0 if found is None else int.from_bytes(bytes(found.data)[TOKEN_AMOUNT_AT : TOKEN_AMOUNT_AT + 8], "little")

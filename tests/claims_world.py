@@ -42,8 +42,7 @@ from schemas.sealed import SealedEpoch
 from streams.chain import mint, signing
 from streams.chain.rpc.config import EndpointConfig
 from streams.chain.rpc.pool import RpcPool
-from streams.chain.terms import associated_account
-from tests.claims_parts import MARKER_SECRET, SignerHere, bound_message, verify
+from tests.claims_parts import MARKER_SECRET, SignerHere, bound_message, held_base_units, verify
 from tests.seals import SaidLog, seal_of, viewers
 
 QUICK = Pace(
@@ -197,9 +196,7 @@ class ClaimsWorld:
 
     def paid(self, viewer_key: int) -> int:
         """What the viewer's wallet holds on the chain, at its newest slot, in base units."""
-        account = associated_account(self.wallets[viewer_key].pubkey(), self.mint)
-        found = self.localnet.chain.bank.account(account, self.localnet.chain.slot)
-        return 0 if found is None else int.from_bytes(bytes(found.data)[64:72], "little")
+        return held_base_units(self.localnet.chain, self.wallets[viewer_key].pubkey(), self.mint)
 
     async def audit(self, claim: Claim) -> list[str]:
         """What was done to the claim, in order."""

@@ -5,10 +5,10 @@ from solders.message import Message
 from solders.system_program import TransferParams, transfer
 
 from streams.chain import signing
-from streams.chain.terms import Terms, associated_account, build_message
+from streams.chain.terms import Terms, build_message
+from tests.claims_parts import held_base_units
 from tests.claims_world import ClaimsWorld
 
-AMOUNT_AT = 64
 LAMPORTS_A_SIGNATURE = 5_000
 
 
@@ -32,10 +32,7 @@ async def fill(claims: ClaimsWorld, base_units: int) -> None:
 
 
 def treasury(claims: ClaimsWorld) -> int:
-    account = associated_account(claims.authority.pubkey(), claims.mint)
-    found = claims.localnet.chain.bank.account(account, claims.localnet.chain.slot)
-    assert found is not None
-    return int.from_bytes(bytes(found.data)[AMOUNT_AT : AMOUNT_AT + 8], "little")
+    return held_base_units(claims.localnet.chain, claims.authority.pubkey(), claims.mint)
 
 
 async def leave_lamports(claims: ClaimsWorld, lamports: int) -> None:

@@ -28,11 +28,11 @@ from infra.settings import Settings
 from infra.twitch_login.server import served
 from infra.twitch_login.state import CLIENT_ID, CLIENT_SECRET, LoginState
 from schemas import control
-from streams.chain.terms import associated_account
 from streams.collect.live.control import say
 from streams.log.port import CONTROL
 from tests.browser.made_hours import CHANNELS, FIRST_ID, MadeHour, made_hours
 from tests.browser.viewing import WALLET, Tab, new_context, wallet_script
+from tests.claims_parts import held_base_units
 from tests.claims_world import ClaimsWorld, PayerHere, claims_world
 from tests.hours import PEPPER
 
@@ -69,9 +69,7 @@ class RealSite:
 
     def paid(self) -> int:
         """What the mock wallet holds on the chain, base units."""
-        account = associated_account(Pubkey.from_string(WALLET), self.world.mint)
-        found = self.world.localnet.chain.bank.account(account, self.world.localnet.chain.slot)
-        return 0 if found is None else int.from_bytes(bytes(found.data)[64:72], "little")
+        return held_base_units(self.world.localnet.chain, Pubkey.from_string(WALLET), self.world.mint)
 
 
 @contextlib.asynccontextmanager

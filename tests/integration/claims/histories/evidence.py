@@ -7,17 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from solders.pubkey import Pubkey
-
 from claim_api.ledger.read import totals_of_viewer
 from claim_api.ledger.rows import Totals
-from streams.chain.terms import associated_account
+from tests.claims_parts import held_base_units
 from tests.integration.claims.histories.acts import LIFE_SLOTS, History
 from tests.integration.claims.histories.setting import Setting
 from tests.integration.claims.histories.stage import Stage
 
 SUPPLY_AT: Final = 36
-AMOUNT_AT: Final = 64
 CLAIMS: Final = """
 select c.*, (select sum(amount_base_units) from claims.claim_allocations a where a.claim_id = c.claim_id) as allocated
   from claims.claims c order by claim_id"""
@@ -88,7 +85,7 @@ async def evidence_of(stage: Stage, starting_supply: int) -> Evidence:
             for row in await owner.fetch(ALLOCATIONS)
         ],
         totals={viewer: await totals_of_viewer(owner, viewer) for viewer in setting.viewers()},
-        balances={str(one): _balance(setting, one) for one in wallets},
+        balances={str(one): held_base_units(setting.cluster.chain, one, setting.mint) for one in wallets},
         landed=_landed(setting),
         failed=_failed(setting),
         booked=_booked(setting, await owner.fetch(BOOKED)),
@@ -107,12 +104,6 @@ def supply(setting: Setting) -> int:
     account = chain.bank.account(setting.mint, chain.slot)
     assert account is not None
     return int.from_bytes(bytes(account.data)[SUPPLY_AT : SUPPLY_AT + 8], "little")
-
-
-def _balance(setting: Setting, wallet: Pubkey) -> int:
-    chain = setting.cluster.chain
-    account = chain.bank.account(associated_account(wallet, setting.mint), chain.slot)
-    return 0 if account is None else int.from_bytes(bytes(account.data)[AMOUNT_AT : AMOUNT_AT + 8], "little")
 
 
 def _landed(setting: Setting) -> list[Landed]:

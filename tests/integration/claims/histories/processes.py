@@ -5,7 +5,7 @@ own. Death is what SIGKILL leaves: sockets closed at once, nothing tidied up, ev
 import asyncio
 import contextlib
 from collections.abc import Coroutine
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import asyncpg
@@ -14,7 +14,7 @@ from solders.signature import Signature
 
 from claim_api.chain.rpc import RpcChain
 from claim_api.ledger.steps import Step
-from claim_api.payer.config import Pace, PayerConfig
+from claim_api.payer.config import PayerConfig
 from claim_api.payer.metrics import PayerMetrics
 from claim_api.payer.paper import FeePayer
 from claim_api.payer.process import AWAY, Payer
@@ -30,11 +30,11 @@ from infra.databases import role_dsn
 from streams.chain.rpc.config import EndpointConfig, PoolBounds
 from streams.chain.rpc.pool import RpcPool
 from tests.claims_parts import MARKER_SECRET, Crashed, verify
+from tests.claims_world import QUICK
+from tests.integration.claims.histories.acts import DAY_S
 from tests.integration.claims.histories.setting import Setting
 
-PACE: Final = Pace(
-    lease_s=0.0, resend_s=0.0, late_s=0.0, look_every_s=0.0, looks_apart_slots=2, retry_first_s=0.0, retry_last_s=0.0
-)
+PACE: Final = replace(QUICK, rent_after_s=DAY_S)
 """No waiting but for the chain's slots and for the rent, which comes back after a day of the database's clock."""
 BOUNDS: Final = PoolBounds(
     timeout_s=6.0,
