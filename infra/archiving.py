@@ -3,7 +3,7 @@
 from infra import compose
 from infra.settings import Settings
 from infra.stopping import stop_on_signals
-from streams.log.archive import Archiver
+from streams.log.archive.archiver import Archiver
 
 
 async def run(settings: Settings, *, once: bool) -> None:

@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.columns import MAX_AT_MS, MESSAGE, MIN_AT_MS, EventColumns
+from schemas.columns import MAX_AT_MS, MESSAGE, MIN_AT_MS, EventColumns, distinct
 from schemas.identity import ID_PREFIX
 from streams.collect import fast_fields as fields
 from streams.collect.chunk import BLANK_LINES, LINE_TOO_LONG, MAX_LINE_BYTES, Chunk, Part, Rows, assemble, dead_line
@@ -204,7 +204,7 @@ def fast_rows(block: Block) -> tuple[FastRows, Mask]:
         copies[lines[shared[copy]]] = True
         ok[shared[copy]] = False
     rows: Index | slice = slice(None) if ok.all() else np.flatnonzero(ok)
-    rooms = np.unique(room[rows])
+    rooms = distinct(room[rows])
     return (
         FastRows(
             lines[rows],

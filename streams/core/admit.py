@@ -4,7 +4,7 @@ from typing import Final
 
 import numpy as np
 
-from schemas.columns import EventColumns
+from schemas.columns import EventColumns, distinct
 from schemas.envelope import Envelope
 
 QUARANTINE_MS: Final = 60_000
@@ -28,4 +28,4 @@ def admitted(envelope: Envelope, events: EventColumns, length_ms: int) -> tuple[
     if first // length_ms == last // length_ms:
         return [(first - first % length_ms, events)], quarantined
     epochs = events.at // length_ms
-    return [(int(epoch) * length_ms, events.take(epochs == epoch)) for epoch in np.unique(epochs)], quarantined
+    return [(int(epoch) * length_ms, events.take(epochs == epoch)) for epoch in distinct(epochs)], quarantined

@@ -19,6 +19,7 @@ import numpy as np
 from blake3 import blake3
 from numpy.typing import NDArray
 
+from schemas.columns import distinct
 from schemas.errors import TwzrdError
 
 if TYPE_CHECKING:
@@ -230,7 +231,7 @@ def _by_length(values: Sequence[bytes]) -> list[tuple[NDArray[np.intp] | slice, 
     """Groups byte strings of one length into rows: [(their places in `values`, (m, length) uint8)]."""
     lengths = np.fromiter(map(len, values), np.int64, len(values))
     groups: list[tuple[NDArray[np.intp] | slice, NDArray[np.uint8]]] = []
-    for length in np.unique(lengths).tolist():
+    for length in distinct(lengths).tolist():
         places = np.flatnonzero(lengths == length)
         if len(places) == len(values):
             joined = b"".join(values)

@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.columns import MESSAGE, EventColumns
+from schemas.columns import MESSAGE, EventColumns, distinct
 from schemas.errors import TwzrdError
 from schemas.identity import ID_PREFIX
 from schemas.packed import PackedPairs
@@ -197,7 +197,7 @@ def _room_of(channel: str) -> int | None:
 
 
 def _of_ordinary(parts: Sequence[FastRows]) -> _Rows:
-    rooms = np.unique(np.concatenate([part.rooms for part in parts]))
+    rooms = distinct(np.concatenate([part.rooms for part in parts]))
     at = np.concatenate([part.at for part in parts])
     digits = np.concatenate([part.user_digits for part in parts])
     login = np.concatenate([part.login for part in parts])
@@ -213,7 +213,7 @@ def _of_ordinary(parts: Sequence[FastRows]) -> _Rows:
 
 
 def _of_unusual(parts: Sequence[tuple[int, EventColumns]]) -> _Rows:
-    rooms = np.unique(np.array([room for room, _ in parts], np.uint64))
+    rooms = distinct(np.array([room for room, _ in parts], np.uint64))
     places = np.searchsorted(rooms, np.array([room for room, _ in parts], np.uint64))
     viewers = [
         _encode(pair) for _, events in parts for pair in map(list(events.viewers).__getitem__, events.who.tolist())

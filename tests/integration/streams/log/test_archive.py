@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from schemas.streams import CHAT_EVENTS
-from streams.log.archive import Archiver, read_records
+from streams.log.archive import read_records
+from streams.log.archive.archiver import Archiver
 from streams.log.kafka import KafkaLog, KafkaSettings
 from streams.log.port import Append, Log, LogRecord
 from streams.log.postgres import PostgresLog
@@ -18,7 +19,7 @@ PARTITIONS = 2
 ARCHIVE = """
 import asyncio, sys
 from pathlib import Path
-from streams.log.archive import Archiver
+from streams.log.archive.archiver import Archiver
 from streams.log.kafka import KafkaLog, KafkaSettings
 from streams.log.postgres import PostgresLog
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from schemas.streams import CHAT_EVENTS
-from streams.log.archive import ArchiveError, Archiver, archiver, read_records, write_archive
-from streams.log.archive.archiver import GROUP
+from streams.log.archive import ArchiveError, archiver, read_records, write_archive
+from streams.log.archive.archiver import GROUP, Archiver
 from streams.log.archive.files import find_files
 from streams.log.port import Append, LogError, LogRecord
 from tests.archive_records import NOON_MS, Pair, record

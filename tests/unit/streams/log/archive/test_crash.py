@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from schemas.streams import CHAT_EVENTS
-from streams.log.archive import Archiver, compact, read_records, writing
+from streams.log.archive import compact, read_records, writing
+from streams.log.archive.archiver import Archiver
 from streams.log.port import Append, LogRecord
 from tests.archive_records import NOON_DAY, record
 from tests.memory_log import MemoryLog
