@@ -11,7 +11,7 @@ from streams.collect.live import intake as intake_module
 from streams.collect.live import lines as lines_module
 from streams.collect.live.connection import Connection, Timing
 from tests.live import T0_MS, Sink, chat, intake_into
-from tests.unit.streams.collect.live.test_reconciler import World
+from tests.reconciler_world import World
 
 PART = ":{nick}!{nick}@{nick}.tmi.twitch.tv PART #chan"
 KICK = ":tmi.twitch.tv KICK #chan {nick} :out"

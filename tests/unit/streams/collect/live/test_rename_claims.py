@@ -9,7 +9,7 @@ import pytest
 from streams.collect.live.claims import JOIN_MARGIN_MS
 from streams.collect.live.intake import HOLE_WAIT_MS, LiveIntake
 from tests.live import T0_MS, Sink, chat, intake_into
-from tests.unit.streams.collect.live.test_reconciler import World
+from tests.reconciler_world import World
 
 SUSPENDED = b"@msg-id=msg_channel_suspended :t NOTICE #%s :x"
 

@@ -13,7 +13,7 @@ from streams.collect.live.reconciler import JOIN_ANSWER_S
 from streams.collect.live.rename_watch import LAST_WAIT_S, RenameWatch
 from streams.log.port import CONTROL
 from tests.memory_log import MemoryLog
-from tests.unit.streams.collect.live.test_reconciler import World
+from tests.reconciler_world import World
 
 SUSPENDED = b"@msg-id=msg_channel_suspended :t NOTICE #%s :x"
 

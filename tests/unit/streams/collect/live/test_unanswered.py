@@ -3,7 +3,7 @@
 from streams.collect.live.pacing import Pacing
 from streams.collect.live.reconciler import JOIN_ANSWER_S
 from streams.collect.live.unanswered import DEAF, DEAF_LOGINS, DEAF_TRIES
-from tests.unit.streams.collect.live.test_reconciler import World
+from tests.reconciler_world import World
 
 
 def deaf_second(seed: int, channels: int) -> World:
