@@ -178,6 +178,32 @@ async def test_a_database_killed_and_started_again_loses_and_repeats_nothing(tmp
         server.destroy()
 
 
+async def test_a_worker_started_before_its_database_waits_for_it(tmp_path: Path, seed: int) -> None:
+    server = EmbeddedPostgres(tmp_path / "pg", durable=False)
+    dsn = server.start()
+    server.stop()
+    workers = Workers(tmp_path, ["--postgres", dsn, "--partitions", str(PARTITIONS)])
+    try:
+        for name in ("one", "two"):
+            workers.start(name)
+            await workers.logs(name, "the worker tries again in")
+        assert workers.stop("one") == 0
+        assert server.start() == dsn
+        log = PostgresLog(dsn, partitions=PARTITIONS)
+        await log.open()
+        try:
+            await load(log, list(random_log(seed, channels=3, hours=3)))
+            wanted, said = await settled(log)
+            assert said == wanted
+            assert workers.stop("two") == 0
+        finally:
+            await log.close()
+    finally:
+        workers.end()
+        server.stop()
+        server.destroy()
+
+
 async def test_a_log_trimmed_below_the_stored_position_is_refused(log: PostgresLog, seed: int) -> None:
     await load(log, list(random_log(seed, channels=8, hours=3)))
     for partition in range(PARTITIONS):
