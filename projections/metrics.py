@@ -39,7 +39,7 @@ class ProjectionMetrics:
         )
         self.given_up = Counter(
             "projection_unfinished_seals_given_up",
-            "Unfinished seals dropped at the bound source.MAX_OPEN_SEALS",
+            "Unfinished seals dropped at the bound schemas.parts.MAX_OPEN_SEALS",
             ["projection"],
             registry=registry,
         )

@@ -5,8 +5,7 @@ In: records of one partition, in order. Out: entries, and two offsets: `next_off
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Final
+from dataclasses import dataclass
 from weakref import WeakValueDictionary
 
 from blake3 import blake3
@@ -14,11 +13,9 @@ from blake3 import blake3
 from schemas import envelope
 from schemas.envelope import Envelope
 from schemas.errors import SchemaError
+from schemas.parts import SealParts
 from schemas.sealed import Closed, Known, Late, Part, Seal, SealedEpoch, decode_record, join_seal
 from streams.log.port import CHAT_EVENTS, EPOCH_SEALED, LogRecord
-
-MAX_OPEN_SEALS: Final = 64
-"""Seals of one partition whose parts wait for their header; beyond it the oldest is given up (its writer died)."""
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
@@ -69,21 +66,18 @@ _in_hand: "WeakValueDictionary[tuple[bytes, ...], JoinedSeal]" = WeakValueDictio
 same stream, which meets them at about the same time, takes them from here instead of decoding them again."""
 
 
-@dataclass(slots=True)
-class _OpenSeal:
-    first_offset: int
-    values: list[bytes] = field(default_factory=list)
-    blobs: list[bytes] = field(default_factory=list)
-
-
 class Decoder:
-    """One partition's records to entries. Keeps the parts of unfinished seals, bounded by MAX_OPEN_SEALS."""
+    """One partition's records to entries. Keeps the parts of unfinished seals, bounded as schemas.parts says."""
 
     def __init__(self, stream: str, partition: int) -> None:
         self._stream, self._partition = stream, partition
-        self._open: dict[tuple[str, int, int], _OpenSeal] = {}
-        self.given_up_total = 0
+        self._parts: SealParts[tuple[bytes, bytes]] = SealParts(lambda piece: piece[0])
+        """A piece is a part's share of the body, and the value of the record it came in."""
+
+    @property
+    def given_up_total(self) -> int:
         """Unfinished seals dropped because newer ones needed the room."""
+        return self._parts.given_up_total
 
     def feed(self, records: Sequence[LogRecord]) -> Slice:
         """Entries of these records (at least one), in order."""
@@ -93,7 +87,8 @@ class Decoder:
             if item is not None:
                 entries.append(Entry(self._partition, record.offset, record.time_ms, item))
         next_offset = records[-1].offset + 1
-        resume = min((seal.first_offset for seal in self._open.values()), default=next_offset)
+        first = self._parts.first_offset()
+        resume = next_offset if first is None else first
         size = sum(len(record.value) for record in records)
         return Slice(self._partition, entries, next_offset, resume, size)
 
@@ -112,34 +107,22 @@ class Decoder:
     def _sealed(self, record: LogRecord) -> Item | None:
         said = decode_record(record.value)
         if isinstance(said, Part):
-            self._part(record, said)
+            self._parts.take(said, (said.blob, record.value), record.offset)
             return None
         if isinstance(said, Known):
             return None  # for workers
         if not isinstance(said, Seal):
             return said
-        parts = self._open.pop((said.channel, said.epoch_start_s, said.revision), None) if said.parts else None
-        blobs, values = (parts.blobs, (*parts.values, record.value)) if parts else ([], (record.value,))
+        pieces = self._parts.complete(said) if said.parts else ()
+        if pieces is None:
+            return None  # a second writer's header of a seal that is out
+        blobs, values = [blob for blob, _ in pieces], (*(value for _, value in pieces), record.value)
         found = _in_hand.get(values)
         if found is None:
-            found = JoinedSeal(join_seal(said, blobs), b"".join(blobs) if parts else said.body, values)
+            found = JoinedSeal(join_seal(said, blobs), b"".join(blobs) if said.parts else said.body, values)
             _refuse_nul(found.sealed.login, *found.sealed.body.identities, *found.sealed.body.logins)
             _in_hand[values] = found
         return found
-
-    def _part(self, record: LogRecord, part: Part) -> None:
-        key = (part.channel, part.epoch_start_s, part.revision)
-        if part.index == 0:
-            # A writer that came again starts its seal anew.
-            self._open.pop(key, None)
-            if len(self._open) >= MAX_OPEN_SEALS:
-                del self._open[next(iter(self._open))]
-                self.given_up_total += 1
-            self._open[key] = _OpenSeal(record.offset)
-        found = self._open.get(key)
-        if found is not None and part.index == len(found.blobs):
-            found.values.append(record.value)
-            found.blobs.append(part.blob)
 
 
 def _refuse_nul(*texts: str) -> None:

@@ -208,33 +208,3 @@ def join_seal(seal: Seal, parts: Sequence[bytes]) -> SealedEpoch:
         seal.frontier_ms,
         seal.after_ms,
     )
-
-
-class SealAssembler:
-    """Joins parts as they are read, partition by partition. Bounded: holds parts of at most `max_open` seals; a
-    writer's parts of one seal are contiguous per writer, so older ones can only be of a writer that died."""
-
-    def __init__(self, max_open: int = 64) -> None:
-        self._open: dict[tuple[str, int, int], list[bytes]] = {}
-        self._max_open = max_open
-        self.dropped_total = 0
-        """Seals whose parts were given up on because a newer one needed the room."""
-
-    def feed(self, record: Record) -> SealedEpoch | Late | Closed | None:
-        """What the record completes, if anything. A part of index 0 starts its seal anew (a writer came again)."""
-        if isinstance(record, Part):
-            key = (record.channel, record.epoch_start_s, record.revision)
-            blobs = self._open.get(key)
-            if record.index == 0:
-                self._open.pop(key, None)
-                if len(self._open) >= self._max_open:
-                    self._open.pop(next(iter(self._open)))
-                    self.dropped_total += 1
-                self._open[key] = [record.blob]
-            elif blobs is not None and record.index == len(blobs):
-                blobs.append(record.blob)
-            return None
-        if isinstance(record, Seal):
-            key = (record.channel, record.epoch_start_s, record.revision)
-            return join_seal(record, self._open.pop(key, []) if record.parts else [])
-        return None if isinstance(record, Known) else record

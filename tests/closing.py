@@ -4,8 +4,9 @@ from dataclasses import dataclass, field
 
 from schemas import envelope as envelopes
 from schemas.envelope import CoverageKind
+from schemas.parts import SealAssembler
 from schemas.policy import DEFAULT_POLICY, PolicySchedule
-from schemas.sealed import Closed, SealAssembler, SealedEpoch, decode_record
+from schemas.sealed import Closed, SealedEpoch, decode_record
 from streams.collect.live.closer import Closer, CloserRules
 from streams.collect.live.closer import PartitionWatch as Watch
 from streams.core.outputs import ResealRequest

@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from schemas.envelope import Envelope, decode
+from schemas.parts import SealAssembler
 from schemas.policy import DEFAULT_POLICY, Policy, PolicySchedule
-from schemas.sealed import SealAssembler, SealedEpoch, decode_record
+from schemas.sealed import SealedEpoch, decode_record
 from schemas.streams import EPOCH_SEALED
 from streams.collect.live.intake import LiveIntake
 from streams.collect.live.port import Suppressed

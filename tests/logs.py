@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from schemas.columns import EventColumns
 from schemas.envelope import CoverageKind, encode
+from schemas.parts import SealAssembler
 from schemas.policy import Policy, PolicySchedule, Weights
-from schemas.sealed import Closed, Late, Seal, SealAssembler, SealedEpoch, decode_record
+from schemas.sealed import Closed, Late, Seal, SealedEpoch, decode_record
 from streams.core.outputs import Output, ResealRequest
 from streams.core.reseal import next_revision, reseal
 from streams.core.resume import Resume

@@ -15,7 +15,6 @@ from aiokafka.errors import KafkaError
 from faust.types import TP
 from yarl import URL
 
-from schemas.errors import TwzrdError
 from schemas.policy import PolicySchedule
 from streams.agents.consumer import BATCH_RECORDS, Batches, LowWaterTransport
 from streams.agents.pages import add_pages
@@ -138,7 +137,7 @@ def _add_timers(app: WorkerApp, reader: ConsumerReader, *, heal: bool) -> None:
         try:
             if heal:
                 await app.shards.heal(reader)
-        except (KafkaError, TwzrdError, TimeoutError) as error:
+        except (KafkaError, LogError, TimeoutError) as error:
             _log.warning("could not read again where records went by (%r); tried again in %s s", error, TICK_S)
 
     @app.timer(TICK_S)  # type: ignore[untyped-decorator]

@@ -74,8 +74,8 @@ class Positions(Protocol):
     def low_water(self, partition: int) -> int | None:
         """The offset to commit, or None where there is no shard."""
 
-    async def take_over(self, committed: Mapping[int, int]) -> Mapping[int, int]:
-        """Hold exactly these partitions; given each one's committed offset (0 where none), says where to read."""
+    async def take_over(self, committed: Mapping[int, int | None]) -> Mapping[int, int]:
+        """Hold exactly these partitions; given each one's committed offset (None where none), says where to read."""
 
 
 class Batches(faust.Schema[bytes, Batch]):
@@ -194,7 +194,7 @@ class LowWaterConsumer(driver.Consumer):
     async def seek_to_committed(self) -> Mapping[TP, int]:
         committed = await super().seek_to_committed()  # of aiokafka's own tuples, with None where nothing is
         topic = self._positions.topic
-        ours = {tp.partition: offset or 0 for tp, offset in committed.items() if tp.topic == topic}
+        ours = {tp.partition: offset for tp, offset in committed.items() if tp.topic == topic}
         starts = await self._positions.take_over(ours)
         if starts:
             await self.seek_wait({TP(topic, partition): offset for partition, offset in starts.items()})

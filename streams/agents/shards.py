@@ -11,14 +11,12 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-from schemas.dead import dead_letter
-from schemas.dead import encode as encode_dead
 from streams.agents.counters import WorkerCounters
 from streams.core.outputs import Output
 from streams.core.resume import Resume
 from streams.core.shard import Shard
-from streams.log.port import CHAT_EVENTS, DEAD, Log
-from streams.runner.driver import load_resume
+from streams.log.port import CHAT_EVENTS, Log
+from streams.runner.driver import PositionLost, load_resume, refuse_other_pepper, starting_point
 from streams.runner.metrics import RunnerMetrics
 from streams.runner.outbox import Outbox
 from streams.runner.reseal import Answer
@@ -127,24 +125,27 @@ class Shards:
             held.low_water = held.shard.low_water()
         return held.low_water
 
-    async def take_over(self, committed: Mapping[int, int]) -> dict[int, int]:
-        """Hold exactly these partitions. A shard is kept when nobody committed beyond its next: it is the same
-        function of the same records. Else a new one starts at the committed low-water mark. Returns each `next`."""
+    async def take_over(self, committed: Mapping[int, int | None]) -> dict[int, int]:
+        """Hold exactly these partitions. A shard is kept when nobody committed beyond its next, and the log reaches up
+        to that: it is the same function of the same records. Else a new one starts at the committed low-water mark.
+        Returns each `next`. Raises as starting_point and refuse_other_pepper do (streams.runner.driver)."""
         async with self._taking:
             for partition in [partition for partition in self._held if partition not in committed]:
                 self._drop(partition)
             for partition, offset in committed.items():
                 held = self._held.get(partition)
-                if held is not None and offset <= held.shard.next:
+                start, end = await starting_point(self._log, partition, offset)
+                if held is not None and start <= held.shard.next <= end:
                     self.metrics.counters.shards_kept_total += 1
                 else:
-                    await self._begin(partition, offset)
+                    await self._begin(partition, start)
             return {partition: self._held[partition].shard.next for partition in committed}
 
     async def _begin(self, partition: int, start: int, raised: dict[int, int] | None = None) -> None:
         resume = await load_resume(self._log, partition, start, self._epoch_length_s)
-        self._drop(partition)
         shard = self._make_shard(partition, start, resume)
+        refuse_other_pepper(resume, shard.sealer, partition)
+        self._drop(partition)
         outbox = Outbox(shard, self._log.append, self._answer, self.metrics)
         sender = self._spawn(outbox.run())
         self._held[partition] = Held(shard, outbox, sender, start, start, raised=raised or {})
@@ -179,7 +180,7 @@ class Shards:
     def _fold(self, partition: int, held: Held, offset: int, value: bytes) -> None:
         held.astray = False
         if held.raised.get(offset, 0) >= TRIES:
-            held.outbox.put([self._step_over(partition, held, offset, value)])
+            held.outbox.put([self._step_over(held, value)])
             return
         try:
             outputs = held.shard.feed(offset, value)
@@ -199,14 +200,12 @@ class Shards:
         if outputs:
             held.outbox.put(outputs)
 
-    def _step_over(self, partition: int, held: Held, offset: int, value: bytes) -> Output:
-        """Leave out a record that no fresh fold could take; its dead letter keeps hash, length and place."""
+    def _step_over(self, held: Held, value: bytes) -> Output:
+        """Leave out a record that no fresh fold could take."""
         self.counters.skipped_records_total += 1
-        held.shard.skip_to(offset + 1)
-        where: dict[str, str | int] = {"stream": CHAT_EVENTS, "partition": partition, "offset": offset}
-        reason = f"folding this record raised {TRIES} times; see the worker's log, mend, and replay it"
-        letter = dead_letter("record", where, reason, value)
-        return Output(-1, DEAD, [(f"{partition}|{offset}".encode(), encode_dead(letter))])
+        return held.shard.leave_out(
+            f"folding this record raised {TRIES} times; see the worker's log, mend, and replay it", value
+        )
 
     async def room(self, partition: int) -> None:
         """Return when the partition's outbox takes more."""
@@ -217,8 +216,8 @@ class Shards:
     # -- healing -------------------------------------------------------------------------------------------------
 
     async def heal(self, reader: Reader) -> None:
-        """Once a second: make what is missing, and read again where records went by. Raises what the consumer or the
-        log raise; the caller counts that and calls again."""
+        """Once a second: make what is missing, and read again where records went by. Raises what the consumer and the
+        log raise, and the caller calls again; PositionLost and the like, which end the worker."""
         if not reader.flowing():
             return
         ends = reader.ends()
@@ -228,26 +227,38 @@ class Shards:
             await reader.assign_again()
         for partition, held in list(self._held.items()):
             if held.broken:
-                async with self._taking:
-                    if self._held.get(partition) is held:
-                        await self._begin(partition, held.low_water, held.raised)
-                        await self._seek(reader, partition, self._held[partition])
+                await self._begin_again(reader, partition, held)
             elif partition in ends and self._stalled(held, ends[partition], idle=idle):
                 await self._read_again(reader, partition, held)
             held.next_seen = held.shard.next
 
     def _stalled(self, held: Held, end: int, *, idle: bool) -> bool:
         """Records are missing: one came too early, or the log goes on and nothing came though the agent was idle for
-        a whole tick (or PATIENCE_TICKS ticks while it was busy with other partitions)."""
+        a whole tick (or PATIENCE_TICKS ticks while it was busy with other partitions). Or the log has lost them: it
+        ends below what was folded (0: nothing was heard of its end yet)."""
         if held.shard.next != held.next_seen:
             held.fruitless = held.still = 0
             return held.astray
         held.still += 1
         missing = held.shard.next < end and not held.outbox.full and (idle or held.still >= PATIENCE_TICKS)
-        return held.astray or missing
+        return held.astray or missing or 0 < end < held.shard.next
+
+    async def _begin_again(self, reader: Reader, partition: int, held: Held) -> None:
+        """A new shard from this one's low-water mark."""
+        async with self._taking:
+            if self._held.get(partition) is held:
+                start, _ = await starting_point(self._log, partition, self.low_water(partition))
+                await self._begin(partition, start, held.raised)
+                await self._seek(reader, partition, self._held[partition])
 
     async def _read_again(self, reader: Reader, partition: int, held: Held) -> None:
         if held.fruitless >= SEEKS_BEFORE_LOOKING:
+            retained, end = await self._log.span(CHAT_EVENTS, partition)
+            if held.shard.next < retained:
+                raise PositionLost(CHAT_EVENTS, partition, held.shard.next, retained)
+            if held.shard.next > end:
+                await self._begin_again(reader, partition, held)
+                return
             first = await self._log.read(CHAT_EVENTS, partition, held.shard.next, max_records=1)
             if first and first[0].offset > held.shard.next:
                 self.metrics.counters.gap_skips_total += 1

@@ -29,11 +29,15 @@ class Resume:
         self._closings: dict[str, list[Closing]] = {}
         self._known_through = 0
         self.records_total = 0
+        self.newest_header: bytes | None = None
+        """Of the seal fed last; None where none was."""
 
     def feed(self, value: bytes) -> None:
         """Take in one record; raises SchemaError as schemas.sealed.decode_record does."""
         self.records_total += 1
         record = decode_record(value)
+        if isinstance(record, Seal):
+            self.newest_header = record.header
         if isinstance(record, Seal) and record.closed_by != RESEAL:
             until = record.epoch_start_s * 1000 + self._length_ms
             self._add(record.channel, Closing(until, record.through_offset, record.frontier_ms, record.after_ms))

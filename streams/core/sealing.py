@@ -19,7 +19,7 @@ class Sealer:
     def __init__(self, schedule: PolicySchedule, pepper: bytes) -> None:
         self.schedule = schedule
         self._pepper = pepper
-        self._pepper_commit = layout.pepper_commit(pepper)
+        self.pepper_commit = layout.pepper_commit(pepper)
 
     def seal(
         self,
@@ -65,7 +65,7 @@ class Sealer:
             policy_hash=policy.hash,
             input_digest=folded.input_digest,
             coverage_hash=layout.coverage_hash(coverage),
-            pepper_commit=self._pepper_commit,
+            pepper_commit=self.pepper_commit,
         )
         return SealedEpoch(
             header,

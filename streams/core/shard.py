@@ -61,14 +61,18 @@ class Shard:
                 f"partition {self.partition}: record {offset} offered where {self.next} is next; seek to {self.next}"
             )
         self.metrics.records_total += 1
-        out: Outputs
         try:
             out = self._take(offset, decode(value, check_viewers=False))
         except SchemaError as error:
-            self.metrics.dead_records_total += 1
-            out = [self._dead(offset, "record", str(error), value)]
+            return [self.leave_out(str(error), value)]
         self.next = offset + 1
         return out
+
+    def leave_out(self, reason: str, value: bytes) -> Output:
+        """Step over the record at `next`; its dead letter keeps reason, place, hash and length."""
+        self.metrics.dead_records_total += 1
+        self.next += 1
+        return self._dead(self.next - 1, "record", reason, value)
 
     def skip_to(self, offset: int) -> None:
         """Say that no record lies in [next, offset): Kafka leaves gaps where it keeps its own markers."""

@@ -46,8 +46,8 @@ class Log(Protocol):
     """What every adapter does; tests/conformance/streams/log holds them to it."""
 
     async def open(self) -> None:
-        """Connect and create missing streams. Raises LogError naming the server when it cannot be reached (Kafka:
-        LogAway, and open may be called again) or when the partition count differs from the settings'."""
+        """Connect and create missing streams. Raises LogAway naming the server when it cannot be reached (open may be
+        called again), LogError when the partition count differs from the settings'."""
 
     async def close(self) -> None:
         """Flush and let go of connections; safe to call twice."""

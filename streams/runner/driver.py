@@ -9,10 +9,12 @@ from collections.abc import AsyncIterator
 from typing import Final
 
 from schemas.errors import SchemaError, TwzrdError
+from schemas.seal import decode_header
 from schemas.sealed import MAX_PART_BYTES
 from streams.core.outputs import Output, ResealRequest
 from streams.core.resume import Resume
-from streams.log.port import DEAD, EPOCH_SEALED, Append, Log, LogRecord
+from streams.core.sealing import Sealer
+from streams.log.port import CHAT_EVENTS, DEAD, EPOCH_SEALED, Append, Log, LogError, LogRecord
 
 _log = logging.getLogger(__name__)
 
@@ -32,6 +34,49 @@ class PositionLost(TwzrdError):
             f"{stream} partition {partition} starts at {first}, but open epochs still need records from {position}: "
             "they were trimmed too early; fold those epochs from the archive (twzrd replay), then set the position of "
             f"the worker's group to {first}"
+        )
+
+
+class OtherPepper(TwzrdError):
+    """The partition was sealed with another pepper than this worker's; it must not go on."""
+
+
+class TailLost(LogError):
+    """The log ends below a position stored in it. It may be a broker that is still coming up, so it is tried again."""
+
+    def __init__(self, partition: int, position: int, end: int) -> None:
+        super().__init__(
+            f"{CHAT_EVENTS} partition {partition} ends at {end}, but its worker stood at {position} already: its newest"
+            " records are gone. Where the log is still coming up this passes; else a server lost its disk or the topic "
+            "was made anew: stop the workers and go on under another topic prefix or database"
+        )
+
+
+async def starting_point(log: Log, partition: int, committed: int | None) -> tuple[int, int]:
+    """(where a shard is fed from, the log's end as it is now) for a committed low-water mark of `chat.events`, None
+    where nothing was ever committed. Raises PositionLost where the log no longer has those records, TailLost where it
+    does not have them yet or any more, LogError where it cannot be asked."""
+    first, end = await log.span(CHAT_EVENTS, partition)
+    if committed is None:
+        return first, end
+    if committed < first:
+        raise PositionLost(CHAT_EVENTS, partition, committed, first)
+    if committed > end:
+        raise TailLost(partition, committed, end)
+    return committed, end
+
+
+def refuse_other_pepper(resume: Resume, sealer: Sealer, partition: int) -> None:
+    """Raises OtherPepper where the newest seal of the partition bears the commitment to another pepper: what this
+    worker would seal, nobody could prove with the pepper that all the rest is proved with."""
+    if resume.newest_header is None:
+        return
+    sealed = decode_header(resume.newest_header)
+    if sealed.pepper_commit != sealer.pepper_commit:
+        raise OtherPepper(
+            f"epoch.sealed partition {partition} was sealed last ({sealed.channel} at {sealed.epoch_start_s}) with the "
+            f"pepper of commit {sealed.pepper_commit.hex()}, this worker's has {sealer.pepper_commit.hex()}; give each "
+            "worker of a log the same pepper file (`twzrd keys backup` copies it, TWZRD_PEPPER_FILE names it)"
         )
 
 

@@ -24,7 +24,7 @@ from streams.log.kafka import KafkaLog
 from streams.log.kafka.stopping import stop_consumer
 from streams.log.port import CHAT_EVENTS, LogError
 from streams.runner.backoff import Backoff
-from streams.runner.driver import PositionLost, load_resume
+from streams.runner.driver import load_resume, refuse_other_pepper, starting_point
 from streams.runner.guard import Guard, Held
 from streams.runner.metrics import RunnerMetrics
 from streams.runner.outbox import Outbox
@@ -59,7 +59,7 @@ class DirectSettings:
 
 
 class DirectRunner(ConsumerRebalanceListener):  # type: ignore[misc]
-    """One group member. The listener only notes what changed and pauses; `run` does everything that awaits."""
+    """One group member. The listener only notes what changed and pauses; `run` does all that awaits."""
 
     def __init__(
         self,
@@ -82,7 +82,7 @@ class DirectRunner(ConsumerRebalanceListener):  # type: ignore[misc]
         self._starting: set[int] = set()
         """Assigned, paused, not yet fed: a new shard is made, or the one kept is checked."""
         self._assignment = 0
-        """Counts assignments, so that what was awaited meanwhile can be told to be of an older one."""
+        """Counts assignments, so that what was awaited meanwhile is known to be of an older one."""
         self._committing: asyncio.Task[None] | None = None
         self._consumer = AIOKafkaConsumer(
             **log.settings.common(),
@@ -98,7 +98,7 @@ class DirectRunner(ConsumerRebalanceListener):  # type: ignore[misc]
             fetch_max_bytes=settings.fetch_bytes,
             fetch_max_wait_ms=settings.fetch_wait_ms,
         )
-        self._guard = Guard(log, self._consumer, self._is_fed, metrics)
+        self._guard = Guard(log, self._consumer, self._is_fed, self._start_again, metrics)
 
     # -- rebalances ------------------------------------------------------------------------------------------------
 
@@ -128,22 +128,22 @@ class DirectRunner(ConsumerRebalanceListener):  # type: ignore[misc]
     async def _start(self, partition: int) -> None:
         """Feed a partition from its committed offset, or on with the shard kept over the rebalance."""
         place, assignment = TopicPartition(self._topic, partition), self._assignment
-        committed = await self._consumer.committed(place)
-        first, self._metrics.ends[partition] = await self._log.span(CHAT_EVENTS, partition)
-        start = first if committed is None else int(committed)
-        if start < first:
-            raise PositionLost(CHAT_EVENTS, partition, start, first)
+        async with asyncio.timeout(self._settings.session_timeout_ms / 1000):
+            committed = await self._consumer.committed(place)
+        start, end = await starting_point(self._log, partition, committed)
+        self._metrics.ends[partition] = end
         held = self._held.get(partition)
         resume = None
-        if held is None or start > held.shard.next:
+        if held is None or not start <= held.shard.next <= end:  # beyond the end: the log has lost its newest records
             resume = await load_resume(self._log, partition, start, self._schedule.epoch_length_s)
         if assignment != self._assignment or partition not in self._starting:
             return  # a rebalance came between: it has its own start
-        # From here to the end there is no await: records must not arrive between the shard and the seek.
+        # From here on no await: records must not arrive between the shard and the seek.
         if resume is not None:
-            if held is not None:
+            if held:
                 self._drop(partition)
             shard = Shard(self._schedule, self._pepper, start, resume, partition=partition)
+            refuse_other_pepper(resume, shard.sealer, partition)
             held = Held(shard, Outbox(shard, self._log.append, self._answer, self._metrics), start)
             self._held[partition] = held
             self._metrics.started(shard)
@@ -154,6 +154,11 @@ class DirectRunner(ConsumerRebalanceListener):  # type: ignore[misc]
         self._consumer.seek(place, held.shard.next)
         self._consumer.resume(place)
         self._starting.discard(partition)
+
+    def _start_again(self, place: TopicPartition) -> None:
+        """The log ends below what the shard was fed: as after an assignment."""
+        self._consumer.pause(place)
+        self._starting.add(place.partition)
 
     # -- the loop --------------------------------------------------------------------------------------------------
 
@@ -171,13 +176,14 @@ class DirectRunner(ConsumerRebalanceListener):  # type: ignore[misc]
                     batches = await self._consumer.getmany(timeout_ms=self._settings.poll_wait_ms)
                     for place, records in batches.items():
                         await self._take(place, records, stop)
-                except (KafkaError, LogError) as error:
+                except (KafkaError, LogError, TimeoutError) as error:
                     self._metrics.counters.log_lost_total += 1
                     _log.warning("the direct worker cannot reach the log: %r; trying again", error)
                     await backoff.wait(stop)
                     continue
                 backoff.reset()
-                self._raise_failures()
+                for held in self._held.values():
+                    held.raise_failure()
                 if clock() >= commit_at_s and (self._committing is None or self._committing.done()):
                     commit_at_s = clock() + self._settings.commit_interval_s
                     self._see_ends()
@@ -204,7 +210,7 @@ class DirectRunner(ConsumerRebalanceListener):  # type: ignore[misc]
                 return  # taken away, or about to be sought
             if not await self._fold(place, held, records[start : start + SLICE_RECORDS]):
                 return
-            await held.outbox.room()
+            await held.room(stop)
             await asyncio.sleep(0)
 
     async def _fold(self, place: TopicPartition, held: Held, records: Sequence[Any]) -> bool:
@@ -223,11 +229,6 @@ class DirectRunner(ConsumerRebalanceListener):  # type: ignore[misc]
     def _is_fed(self, partition: int, held: Held) -> bool:
         """Whether that partition is still ours and its place settled."""
         return self._held.get(partition) is held and partition not in self._starting
-
-    def _raise_failures(self) -> None:
-        for held in self._held.values():
-            if held.writing.done() and not held.writing.cancelled() and (error := held.writing.exception()):
-                raise error
 
     def _see_ends(self) -> None:
         for partition in self._held:
@@ -257,8 +258,8 @@ class DirectRunner(ConsumerRebalanceListener):  # type: ignore[misc]
 
     def _note(self, moved: Mapping[TopicPartition, int]) -> None:
         for place, offset in moved.items():
-            if place.partition in self._held:
-                self._held[place.partition].committed = offset
+            if held := self._held.get(place.partition):
+                held.committed = offset
 
     async def _end(self) -> None:
         if self._committing is not None:
@@ -284,17 +285,15 @@ async def run_direct(
     stop: asyncio.Event | None = None,
     metrics: RunnerMetrics | None = None,
 ) -> None:
-    """Work on an open log until `stop` is set (the caller ties SIGTERM and SIGINT to it).
-
-    Raises PositionLost where the log was trimmed below the committed offset, SchemaError where epoch.sealed holds a
-    record this program cannot read.
-    """
+    """Work on an open log until `stop` is set (the caller ties SIGTERM and SIGINT to it). Raises PositionLost where the
+    log was trimmed below the committed offset, OtherPepper where it was sealed with another pepper, SchemaError where
+    epoch.sealed holds a record this program cannot read."""
     runner = DirectRunner(
         log,
         schedule,
         pepper,
-        settings=settings if settings is not None else DirectSettings(),
+        settings=settings or DirectSettings(),
         archive=archive,
         metrics=metrics if metrics is not None else RunnerMetrics(),
     )
-    await runner.run(stop if stop is not None else asyncio.Event())
+    await runner.run(stop or asyncio.Event())

@@ -15,7 +15,7 @@ from streams.core.outputs import Output, ResealRequest
 from streams.core.shard import Shard
 from streams.log.port import CHAT_EVENTS, Append, Fenced, Lease, LeasingLog, LogError, LogRecord
 from streams.runner.backoff import Backoff
-from streams.runner.driver import PositionLost, load_resume, size_bytes, to_appends
+from streams.runner.driver import load_resume, refuse_other_pepper, size_bytes, starting_point, to_appends
 from streams.runner.metrics import RunnerMetrics
 from streams.runner.reseal import ArchiveReader, answer
 
@@ -85,16 +85,13 @@ class LeasedPartition:
                 await backoff.wait(ending)
 
     async def _start(self) -> Shard:
-        start = await self._lease.position()
-        first, self._metrics.ends[self._partition] = await self._log.span(CHAT_EVENTS, self._partition)
-        if start < first:
-            if start > 0:
-                raise PositionLost(CHAT_EVENTS, self._partition, start, first)
-            start = first
+        stored = await self._lease.position() or None  # a lease does not tell 0 from nothing
+        start, self._metrics.ends[self._partition] = await starting_point(self._log, self._partition, stored)
         self._stored = start
         self._stored_at = asyncio.get_running_loop().time()
         resume = await load_resume(self._log, self._partition, start, self._schedule.epoch_length_s)
         shard = Shard(self._schedule, self._pepper, start, resume, partition=self._partition)
+        refuse_other_pepper(resume, shard.sealer, self._partition)
         self._metrics.started(shard)
         return shard
 

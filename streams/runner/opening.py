@@ -1,4 +1,4 @@
-"""Opens a worker's log, and waits for one that is away: a worker may be started before its broker."""
+"""Opens a worker's log, and waits for one that is away: a worker may be started before its broker or database."""
 
 import logging
 from collections.abc import Awaitable, Callable

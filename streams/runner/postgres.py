@@ -108,7 +108,8 @@ async def run_postgres(
     """Work on an open log until `stop` is set (the caller ties SIGTERM and SIGINT to it).
 
     worker: a name no other living worker of the group has. Raises PositionLost where the log was trimmed below the
-    stored position, SchemaError where epoch.sealed holds a record this program cannot read.
+    stored position, OtherPepper where it was sealed with another pepper, SchemaError where epoch.sealed holds a record
+    this program cannot read.
     """
     runner = PostgresRunner(
         log,

@@ -3,7 +3,8 @@
 import asyncio
 import sys
 
-from schemas.sealed import SealAssembler, SealedEpoch, decode_record
+from schemas.parts import SealAssembler
+from schemas.sealed import SealedEpoch, decode_record
 from schemas.streams import EPOCH_SEALED
 from streams.log.postgres import PostgresLog
 

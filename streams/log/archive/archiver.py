@@ -1,7 +1,8 @@
 """The archiver: a consumer of chat.events that keeps the long-term record. Log records in, durable files out.
 
 The position is committed only after the files are durable, so a kill at any point loses nothing; what was written but
-not committed is written again, and readers drop the second copy by (partition, offset).
+not committed is written again, and readers drop the second copy by (partition, offset). A folder whose newest file
+lies below the position (a lost disk, a second machine's) is filled from there.
 """
 
 import asyncio
@@ -9,6 +10,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -73,7 +75,8 @@ class Archiver:
                 await self._check_same_log(newest[partition])
             stored = await self._log.committed(GROUP, CHAT_EVENTS, partition)
             first, _ = await self._log.span(CHAT_EVENTS, partition)
-            position = stored or 0
+            # The group's position may be another folder's (lost, or of another machine): what counts is what lies here.
+            position = min(stored or 0, newest[partition].last + 1 if partition in newest else 0)
             if first > position:
                 self.skipped_total += first - position
                 log.error(
@@ -186,8 +189,9 @@ class Archiver:
         if not self._root.exists():
             return {}
         for left in self._root.glob(f"*/*/{TEMPORARY_PREFIX}*"):
-            if time.time() - left.stat().st_mtime > STALE_TEMPORARY_S:
-                left.unlink(missing_ok=True)
+            with suppress(FileNotFoundError):  # another archiver has just finished it
+                if time.time() - left.stat().st_mtime > STALE_TEMPORARY_S:
+                    left.unlink()
         newest: dict[int, FileName] = {}
         for name in find_files(self._root):
             if name.partition not in newest or name.last > newest[name.partition].last:

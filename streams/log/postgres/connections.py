@@ -14,7 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import asyncpg
 
-from streams.log.port import LogError
+from streams.log.port import LogAway, LogError
 
 CONNECT_TIMEOUT_S: Final = 10.0
 COMMAND_TIMEOUT_S: Final = 60.0
@@ -65,10 +65,17 @@ class Counters:
 
 
 def server_name(dsn: str) -> str:
-    """Host, port and database of a DSN, for messages: never its password."""
-    parts = urlsplit(dsn)
+    """Host, port and database of a DSN, for messages: never its password. Raises LogError where it is no address."""
+    try:
+        parts = urlsplit(dsn)
+        port = parts.port or 5432
+    except ValueError as error:
+        raise LogError(
+            "the address of Postgres cannot be used: its host or port is none; write it as "
+            "postgresql://user:password@host:port/database, with %2F, %40, %3A for / @ : in the password"
+        ) from error
     host = parts.hostname or next(iter(parse_qs(parts.query).get("host", [])), "local socket")
-    return f"{host}:{parts.port or 5432}{parts.path or '/'}"
+    return f"{host}:{port}{parts.path or '/'}"
 
 
 class Connections:
@@ -166,11 +173,16 @@ class Connections:
 
     @contextmanager
     def told(self, doing: str) -> Iterator[None]:
-        """Turn what the driver raises into LogErrors that name the server."""
+        """Turn what the driver raises into LogErrors that name the server; LogAway where it may be back."""
         try:
             yield
-        except LOST as error:
+        except asyncpg.exceptions.ClientConfigurationError as error:
             raise LogError(
+                f"{doing}: the address of Postgres ({self.server}) cannot be used: {_text(error)}; write it as "
+                "postgresql://user:password@host:port/database"
+            ) from error
+        except LOST as error:
+            raise LogAway(
                 f"{doing}: Postgres at {self.server} cannot be reached ({_text(error)}); start it or mend its address"
             ) from error
         except asyncpg.PostgresError as error:

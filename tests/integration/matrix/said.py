@@ -6,8 +6,9 @@ The comparison is the matrix's verdict: a seal with another root anywhere, a sea
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
+from schemas.parts import SealAssembler
 from schemas.policy import PolicySchedule
-from schemas.sealed import Closed, Late, Seal, SealAssembler, SealedEpoch, decode_record
+from schemas.sealed import Closed, Late, Seal, SealedEpoch, decode_record
 from schemas.streams import CHAT_EVENTS, DEAD, EPOCH_SEALED
 from streams.core.outputs import Output, ResealRequest
 from streams.core.reseal import next_revision, reseal

@@ -1,12 +1,14 @@
 """Records to entries: seals in parts, offsets to start again from, records that cannot be read."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import pytest
 
 from projections import source
 from projections.judge import SealKey
 from projections.source import Decoder, JoinedSeal, Undecodable, joined_again
+from schemas.parts import SealParts
 from schemas.sealed import Late, Seal, SealedEpoch, encode_body, encode_record, join_seal, split_seal
 from streams.log.port import CHAT_EVENTS, EPOCH_SEALED, LogRecord
 from tests.seals import CHANNEL, HOUR_S, LOGIN, T0_S, live_envelope, seal_of, viewers
@@ -45,6 +47,17 @@ def test_a_writer_that_came_again_starts_its_seal_anew() -> None:
     assert [type(entry.item) for entry in found.entries] == [JoinedSeal]
 
 
+def test_parts_of_two_attempts_in_any_order_give_the_seal_once() -> None:
+    *parts, header = BIG_VALUES
+    first, *rest = parts
+    other_starts = [*parts[:-1], first, parts[-1], header, *rest, header]
+    found = Decoder(EPOCH_SEALED, 0).feed(records(*other_starts))
+    assert [type(entry.item) for entry in found.entries] == [JoinedSeal]
+    seal = found.entries[0].item
+    assert isinstance(seal, JoinedSeal) and list(seal.values) == BIG_VALUES
+    assert found.resume_offset == found.next_offset
+
+
 def test_a_header_without_its_parts_and_bytes_that_are_no_record_are_named_not_lost() -> None:
     found = Decoder(EPOCH_SEALED, 0).feed(records(BIG_VALUES[-1], b"\xc1", LATE))
     assert [type(entry.item) for entry in found.entries] == [Undecodable, Undecodable, Late]
@@ -53,7 +66,7 @@ def test_a_header_without_its_parts_and_bytes_that_are_no_record_are_named_not_l
 
 
 def test_unfinished_seals_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(source, "MAX_OPEN_SEALS", 2)
+    monkeypatch.setattr(source, "SealParts", partial(SealParts, max_open=2))
     decoder = Decoder(EPOCH_SEALED, 0)
     starts = []
     for hour in range(3):

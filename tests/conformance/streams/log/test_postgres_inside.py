@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import pytest
 
 from schemas.streams import CHAT_EVENTS, STREAMS
-from streams.log.port import Append, LogError, LogRecord
+from streams.log.port import Append, LogAway, LogError, LogRecord
 from streams.log.postgres import Bounds, PostgresLog
 from tests.conformance.streams.log.postgres_storage import PostgresStorage
 
@@ -290,3 +290,13 @@ async def test_a_refused_open_leaves_no_connection_behind(open_log: BoundedFacto
         while await connection.fetchval("select count(*) from pg_stat_activity where datname = current_database()") > 1:
             await connection.execute("select pg_sleep(0.01)")
     await connection.close()
+
+
+@pytest.mark.parametrize(
+    "address", ["localhost:5432", "postgresql://u:secret@h:port/db", "postgresql://u:se/cret@h/db", "http://h/db"]
+)
+async def test_an_address_that_cannot_be_used_is_refused_and_not_waited_for(address: str) -> None:
+    with pytest.raises(LogError, match="cannot be used") as refused:
+        await PostgresLog(address).open()
+    assert not isinstance(refused.value, LogAway)
+    assert "secret" not in str(refused.value) and "se/cret" not in str(refused.value)

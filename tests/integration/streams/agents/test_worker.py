@@ -5,6 +5,8 @@ from collections.abc import Callable
 
 import orjson
 import pytest
+from aiokafka import TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
 from schemas.dead import decode as decode_dead
 from schemas.sealed import Late, Seal, decode_record
@@ -12,7 +14,7 @@ from streams.log.kafka import KafkaLog
 from streams.log.port import CHAT_EVENTS, DEAD, EPOCH_SEALED, Append
 from streams.runner.driver import read_through
 from streams.runner.resealer import request_reseal
-from tests.integration.streams.agents.chat import SCHEDULE, START_MS, SealReader, append, channel
+from tests.integration.streams.agents.chat import SCHEDULE, START_MS, SealReader, append, channel, several
 from tests.integration.streams.agents.conftest import PARTITIONS, StartWorker, page_when
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
@@ -81,6 +83,25 @@ async def test_late_events_are_told_and_a_reseal_record_gives_revision_1(
     assert (second.closed_by, second.through_offset) == ("reseal", offset)
     first = next(one for one in decoded if isinstance(one, Late))
     assert (first.offset, first.count) == (len(records), 40)
+
+
+async def test_a_log_trimmed_below_the_committed_offset_ends_the_worker(
+    log: KafkaLog, start_worker: StartWorker, seed: int
+) -> None:
+    """Where records that an open epoch needs are gone, every seal from there on would be wrong."""
+    await append(log, several(8, hours=2, events_per_hour=200, seed=seed))
+    admin = AIOKafkaAdminClient(bootstrap_servers=log.settings.servers)
+    await admin.start()
+    for partition in range(PARTITIONS):
+        await log.commit("work", CHAT_EVENTS, partition, 1)
+        await admin.delete_records({TopicPartition(log.settings.topic(CHAT_EVENTS), partition): RecordsToDelete(3)})
+    await admin.close()
+    worker = start_worker()
+    assert await asyncio.to_thread(worker.process.wait, 60) != 0
+    assert "trimmed too early" in worker.log_file.read_text()
+    reader = SealReader(log, PARTITIONS)
+    await reader.to_the_end()
+    assert not reader.headers
 
 
 async def test_what_cannot_be_decoded_becomes_a_dead_letter(

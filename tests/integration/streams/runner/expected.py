@@ -3,8 +3,9 @@
 from collections import Counter
 from dataclasses import dataclass, field
 
+from schemas.parts import SealAssembler
 from schemas.policy import DEFAULT_POLICY, PolicySchedule
-from schemas.sealed import Closed, Late, Seal, SealAssembler, SealedEpoch, decode_record
+from schemas.sealed import Closed, Late, Seal, SealedEpoch, decode_record
 from schemas.streams import CHAT_EVENTS, DEAD, EPOCH_SEALED
 from streams.core.outputs import Output, ResealRequest
 from streams.core.reseal import next_revision, reseal

@@ -3,7 +3,7 @@
 import asyncio
 import random
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -11,9 +11,12 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
 from infra.kafka import DevKafka
+from schemas.errors import SchemaError
 from schemas.streams import CHAT_EVENTS
 from streams.log.kafka import KafkaLog, KafkaSettings
-from streams.runner.driver import PositionLost
+from streams.log.port import Append, LogError
+from streams.runner import kafka, outbox
+from streams.runner.driver import OtherPepper, PositionLost
 from streams.runner.kafka import DirectRunner, DirectSettings, run_direct
 from streams.runner.metrics import RunnerMetrics
 from tests.generators import random_log
@@ -181,6 +184,91 @@ async def test_a_log_trimmed_below_the_committed_offset_is_refused(log: KafkaLog
     await admin.close()
     with pytest.raises(PositionLost, match="trimmed too early"):
         await run_direct(log, SCHEDULE, PEPPER, settings=QUICK)
+
+
+async def test_a_position_beyond_the_logs_end_is_told_and_nothing_is_folded(
+    log: KafkaLog, seed: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A broker that lost its disk, or one whose replica took over without the newest records."""
+    await load(log, list(random_log(seed, channels=8, hours=3)))
+    for partition in range(PARTITIONS):
+        _, end = await log.span(CHAT_EVENTS, partition)
+        await log.commit("work", CHAT_EVENTS, partition, end + 5)
+    metrics, stop = RunnerMetrics(), asyncio.Event()
+    task = asyncio.create_task(run_direct(log, SCHEDULE, PEPPER, settings=QUICK, stop=stop, metrics=metrics))
+    async with asyncio.timeout(60):
+        while metrics.counters.log_lost_total < 3:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+    stop.set()
+    await task
+    assert "its newest records are gone" in caplog.text
+    assert metrics.shards == {} and not (await found(log)).seals
+
+
+async def test_a_log_that_ends_below_what_was_folded_is_folded_again(log: KafkaLog, seed: int) -> None:
+    """As if it had been longer when the shard was fed: the consumer, sought beyond the end, starts at the beginning."""
+    await load(log, list(random_log(seed)))
+    metrics, stop = RunnerMetrics(), asyncio.Event()
+    runner = DirectRunner(log, SCHEDULE, PEPPER, settings=QUICK, archive=None, metrics=metrics)
+    task = asyncio.create_task(runner.run(stop))
+    await caught_up(log, metrics)
+    started = metrics.counters.shards_started_total
+    filled = {partition: held for partition, held in runner._held.items() if held.shard.next}
+    for partition, held in filled.items():
+        held.shard._promise(held.committed)  # something is still needed from there, so no commit goes beyond the end
+        held.shard.skip_to(held.shard.next + 5)
+        runner._consumer.seek(TopicPartition(log.settings.topic(CHAT_EVENTS), partition), held.shard.next)
+        held.sought = held.shard.next
+    await caught_up(log, metrics)
+    assert metrics.counters.shards_started_total == started + len(filled)
+    stop.set()
+    await task
+    assert (await found(log)).once() == (await expected(log)).once()
+
+
+@pytest.mark.parametrize("ended_by", ["stop", "failure"])
+async def test_a_full_outbox_holds_up_neither_a_stop_nor_its_own_failure(
+    ended_by: str, log: KafkaLog, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox, "MAX_OUTPUTS", 0)
+    monkeypatch.setattr(kafka, "FLUSH_S", 0.5)
+    await load(log, list(random_log(seed, channels=8, hours=3)))
+    called, failing = asyncio.Event(), asyncio.Event()
+
+    async def append(stream: str, records: Sequence[Append]) -> list[tuple[int, int]]:
+        called.set()
+        if ended_by == "stop":
+            raise LogError("away for good")
+        await failing.wait()
+        raise SchemaError("cannot be understood")
+
+    monkeypatch.setattr(log, "append", append)
+    metrics, stop = RunnerMetrics(), asyncio.Event()
+    task = asyncio.create_task(run_direct(log, SCHEDULE, PEPPER, settings=QUICK, stop=stop, metrics=metrics))
+    async with asyncio.timeout(30):
+        await called.wait()
+        while not metrics.counters.outbox_full_total:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        if ended_by == "stop":
+            stop.set()
+            await task
+        else:
+            failing.set()
+            with pytest.raises(SchemaError, match="cannot be understood"):
+                await task
+
+
+async def test_a_log_sealed_with_another_pepper_is_refused(log: KafkaLog, seed: int) -> None:
+    await load(log, list(random_log(seed, channels=8, hours=3)))
+    stop = asyncio.Event()
+    task = asyncio.create_task(run_direct(log, SCHEDULE, PEPPER, settings=QUICK, stop=stop))
+    await settled(log)
+    stop.set()
+    await task
+    said = await found(log)
+    with pytest.raises(OtherPepper, match="the same pepper file"):
+        await run_direct(log, SCHEDULE, bytes(32), settings=QUICK)
+    assert await found(log) == said
 
 
 async def test_a_broker_killed_and_started_again_loses_nothing(

@@ -15,7 +15,7 @@ from infra.postgres import EmbeddedPostgres
 from schemas.streams import CHAT_EVENTS
 from streams.log.port import LogError
 from streams.log.postgres import PostgresLog
-from streams.runner.driver import PositionLost
+from streams.runner.driver import OtherPepper, PositionLost
 from streams.runner.leased import Limits
 from streams.runner.metrics import RunnerMetrics
 from streams.runner.postgres import run_postgres
@@ -178,6 +178,32 @@ async def test_a_database_killed_and_started_again_loses_and_repeats_nothing(tmp
         server.destroy()
 
 
+async def test_a_worker_started_before_its_database_waits_for_it(tmp_path: Path, seed: int) -> None:
+    server = EmbeddedPostgres(tmp_path / "pg", durable=False)
+    dsn = server.start()
+    server.stop()
+    workers = Workers(tmp_path, ["--postgres", dsn, "--partitions", str(PARTITIONS)])
+    try:
+        for name in ("one", "two"):
+            workers.start(name)
+            await workers.logs(name, "the worker tries again in")
+        assert workers.stop("one") == 0
+        assert server.start() == dsn
+        log = PostgresLog(dsn, partitions=PARTITIONS)
+        await log.open()
+        try:
+            await load(log, list(random_log(seed, channels=3, hours=3)))
+            wanted, said = await settled(log)
+            assert said == wanted
+            assert workers.stop("two") == 0
+        finally:
+            await log.close()
+    finally:
+        workers.end()
+        server.stop()
+        server.destroy()
+
+
 async def test_a_log_trimmed_below_the_stored_position_is_refused(log: PostgresLog, seed: int) -> None:
     await load(log, list(random_log(seed, channels=8, hours=3)))
     for partition in range(PARTITIONS):
@@ -186,6 +212,18 @@ async def test_a_log_trimmed_below_the_stored_position_is_refused(log: PostgresL
         await log.commit("work", CHAT_EVENTS, partition, 10)
     with pytest.raises(PositionLost, match="trimmed too early"):
         await run_postgres(log, SCHEDULE, PEPPER, worker="one", limits=Limits(lease_interval_s=0.1))
+
+
+async def test_a_log_sealed_with_another_pepper_is_refused(log: PostgresLog, seed: int) -> None:
+    await load(log, list(random_log(seed, channels=8, hours=3)))
+    stop = asyncio.Event()
+    task = asyncio.create_task(run_postgres(log, SCHEDULE, PEPPER, worker="one", stop=stop))
+    wanted, said = await settled(log)
+    stop.set()
+    await task
+    with pytest.raises(OtherPepper, match="the same pepper file"):
+        await run_postgres(log, SCHEDULE, bytes(32), worker="two", limits=Limits(lease_interval_s=0.1))
+    assert said == wanted == await found(log)
 
 
 async def test_a_transaction_too_large_is_cut_and_still_exact(log: PostgresLog, seed: int) -> None:

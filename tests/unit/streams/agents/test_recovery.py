@@ -14,6 +14,7 @@ from streams.agents.app import WorkerApp, create_app
 from streams.agents.recovery import PatientRecovery
 from streams.agents.settings import WorkerSettings
 from streams.log.kafka import KafkaSettings
+from streams.log.port import LogError
 from tests.logs import PEPPER
 
 
@@ -66,7 +67,21 @@ async def test_a_worker_that_stops_ends_a_step_for_good(app: WorkerApp) -> None:
         await recovery._wait(asyncio.Event().wait(), timeout=10)
 
 
-async def test_what_a_step_raises_is_raised(app: WorkerApp) -> None:
+async def test_a_step_that_cannot_read_the_log_begins_again_and_is_counted(
+    app: WorkerApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fails() -> None:
+        raise LogError("no broker")
+
+    monkeypatch.setattr("streams.agents.recovery.LOG_AWAY_S", 0.0)
+    recovery = recovery_of(app)
+    with pytest.raises(RebalanceAgain):
+        await recovery._wait(fails(), timeout=10)
+    assert recovery.signal_recovery_start.is_set()
+    assert app.shards.counters.recovery_restarts_total == 1
+
+
+async def test_what_else_a_step_raises_is_raised(app: WorkerApp) -> None:
     async def fails() -> None:
         raise OSError("no broker")
 

@@ -12,6 +12,7 @@ from streams.core.outputs import Output, ResealRequest
 from streams.core.resume import Resume
 from streams.core.shard import Shard
 from streams.log.port import CHAT_EVENTS, DEAD, EPOCH_SEALED, LogRecord
+from streams.runner.driver import OtherPepper, PositionLost, TailLost
 from tests.integration.streams.agents.chat import PEPPER, SCHEDULE, channel
 from tests.memory_log import MemoryLog
 
@@ -51,6 +52,7 @@ class Rig:
         self.tasks: list[asyncio.Future[None]] = []
         self.made: list[Shard] = []
         self.raises_at: set[int] = set()
+        self.pepper = PEPPER
         self.shards = Shards(
             self.log,
             self.make,
@@ -70,7 +72,7 @@ class Rig:
                     raise RuntimeError("a fault of the test")
                 return super().feed(offset, value)
 
-        self.made.append(Brittle(SCHEDULE, PEPPER, start, resume, partition=partition))
+        self.made.append(Brittle(SCHEDULE, self.pepper, start, resume, partition=partition))
         return self.made[-1]
 
     async def answer(self, shard: Shard, request: ResealRequest) -> Output | None:
@@ -239,3 +241,76 @@ async def test_what_raises_each_time_becomes_a_dead_letter(values: dict[int, byt
     del values[3]
     assert rig.headers() == set(headers_of(values))
     assert rig.shards.counters.skipped_records_total == 1
+
+
+async def test_the_dead_letter_of_what_raises_each_time_is_durable_before_the_record_is_let_go(
+    values: dict[int, bytes],
+) -> None:
+    rig = Rig(values)
+    rig.log.fail = {"append"}
+    await rig.shards.take_over({0: 0})
+    rig.raises_at = {0}
+    for _ in range(TRIES):
+        rig.offer(0)
+        await rig.shards.heal(rig.reader)
+    rig.offer(0)
+    await asyncio.sleep(0)
+    assert rig.shards.low_water(0) == 0
+    rig.log.fail = set()
+    await rig.sent()
+    assert rig.shards.low_water(0) == 1
+
+
+async def test_a_log_trimmed_below_the_committed_offset_is_refused(values: dict[int, bytes]) -> None:
+    rig = Rig(values)
+    rig.log.delete_before(CHAT_EVENTS, 0, 5)
+    with pytest.raises(PositionLost, match="trimmed too early"):
+        await rig.shards.take_over({0: 0})
+    assert list(rig.shards.held()) == []
+
+
+async def test_where_nothing_was_committed_a_trimmed_log_is_folded_from_its_first_record(
+    values: dict[int, bytes],
+) -> None:
+    rig = Rig(values)
+    rig.log.delete_before(CHAT_EVENTS, 0, 5)
+    assert await rig.shards.take_over({0: None}) == {0: 5}
+
+
+async def test_a_log_trimmed_below_next_is_not_taken_for_a_gap(values: dict[int, bytes]) -> None:
+    rig = Rig(values)
+    await rig.shards.take_over({0: None})
+    rig.offer(0, 1, 2)
+    rig.log.delete_before(CHAT_EVENTS, 0, 5)
+    with pytest.raises(PositionLost, match="need records from 3"):
+        for _ in range(6):
+            rig.offer(5)
+            await rig.shards.heal(rig.reader)
+    assert rig.shards.metrics.counters.gap_skips_total == 0
+
+
+async def test_a_log_that_lost_its_newest_records_is_folded_again(values: dict[int, bytes]) -> None:
+    rig = Rig(values)
+    await rig.shards.take_over({0: None})
+    rig.offer(*range(10))
+    shorter = Rig({offset: values[offset] for offset in range(6)})
+    rig.shards._log = shorter.log
+    for _ in range(6):
+        await rig.shards.heal(shorter.reader)
+    assert len(rig.made) == 2 and shorter.reader.sought[-1] == 0
+    rig.offer(*range(6))
+    assert await rig.shards.take_over({0: 2}) == {0: 6}, "kept"
+    with pytest.raises(TailLost, match="ends at 6"):
+        await rig.shards.take_over({0: 8})
+
+
+async def test_a_log_sealed_with_another_pepper_is_refused(values: dict[int, bytes]) -> None:
+    rig = Rig(values)
+    await rig.shards.take_over({0: None})
+    rig.offer(*values)
+    await rig.sent()
+    await rig.shards.take_over({})
+    rig.pepper = bytes(32)
+    with pytest.raises(OtherPepper, match="same pepper file"):
+        await rig.shards.take_over({0: 0})
+    assert list(rig.shards.held()) == []

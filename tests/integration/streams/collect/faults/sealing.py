@@ -9,8 +9,9 @@ from typing import Final
 
 import msgspec
 
+from schemas.parts import SealAssembler
 from schemas.policy import DEFAULT_POLICY, PolicySchedule
-from schemas.sealed import Closed, SealAssembler, SealedEpoch, decode_record
+from schemas.sealed import Closed, SealedEpoch, decode_record
 from streams.collect.live.closer import SOURCE_PREFIX, CloserCounters, CloserRules, PartitionWatch
 from streams.core.outputs import Output
 from streams.core.shard import Shard

@@ -9,8 +9,9 @@ import pytest
 
 from schemas.columns import BAN, DELETION, GIFT, MESSAGE, NOTICE, RAID, RESUB, SUB, EventColumns
 from schemas.envelope import decode
+from schemas.parts import SealAssembler
 from schemas.policy import DEFAULT_POLICY, PolicySchedule
-from schemas.sealed import SealAssembler, SealedEpoch, decode_record
+from schemas.sealed import SealedEpoch, decode_record
 from streams.collect.cutting import Cutter
 from streams.collect.fast_irc import parse_irc_chunk
 from streams.collect.irc import parse_line

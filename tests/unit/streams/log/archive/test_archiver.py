@@ -64,6 +64,20 @@ async def test_a_second_archiver_goes_on_where_the_first_stopped(tmp_path: Path)
     assert sum(name.last - name.first + 1 for name in find_files(tmp_path) if "x" in name.path.parts) == 3
 
 
+async def test_a_folder_is_filled_by_what_lies_in_it_whatever_another_one_has_taken(tmp_path: Path) -> None:
+    """Two machines with a folder each, or a disk that was lost: the group's position is not this folder's."""
+    log = await filled(30)
+    mine, other = tmp_path / "mine", tmp_path / "other"
+    for root in (mine, other, mine):
+        await log.append(CHAT_EVENTS, [Append(0, b"k", b"one more")])
+        keeper = Archiver(log, root)
+        while await keeper.step():
+            pass
+        await keeper.flush()
+        assert archived(root) == await all_of(log)
+    assert keeper.skipped_total == 0
+
+
 async def test_undecodable_records_are_kept_and_counted(tmp_path: Path) -> None:
     log = MemoryLog(1)
     await log.append(CHAT_EVENTS, [Append(0, b"twitch:id:5", value) for value in (b"", b"junk", b"\x00" * 99)])
