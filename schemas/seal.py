@@ -13,6 +13,8 @@ from schemas.errors import SchemaError
 
 MAGIC: Final = b"TWZRDSL1"
 ALGORITHM_BLAKE3: Final = 1
+MAX_REVISION: Final = 65_535
+"""The header bears it as u16."""
 LEAF_BYTES: Final = 96
 LEAF_LAYOUT: Final = 1
 EMPTY_HASH: Final = blake3(b"").digest()
