@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from infra import keys
 from infra.settings import Settings
-from schemas.policy import DEFAULT_POLICY, PolicySchedule, decode_policy
+from schemas.policy import DEFAULT_POLICY, PolicySchedule
 from streams.core import hashing
 
 if TYPE_CHECKING:
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 
 
 def schedule_of(policy_file: Path | None) -> PolicySchedule:
-    """The policy in force: the file's, or the built-in one. Raises SchemaError naming the field that is off."""
+    """The policies in force: the file's, or the built-in one. Raises SchemaError naming the field that is off."""
     if policy_file is None:
         return PolicySchedule.of(DEFAULT_POLICY)
     try:
         data = policy_file.read_bytes()
     except OSError as error:
         raise keys.KeyFileError(f"policy file {policy_file}: {error.strerror}; check the path") from error
-    return PolicySchedule.of(decode_policy(data, str(policy_file)))
+    return PolicySchedule.decode(data, f"policy file {policy_file}")
 
 
 def pepper_of(settings: Settings) -> bytes:

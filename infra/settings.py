@@ -51,7 +51,7 @@ class Settings:
     kafka_bootstrap: str = _setting("", "an own Kafka; empty means the development broker", rules.bootstrap)
     partitions: int = _setting(8, "partitions of chat.events and epoch.sealed, fixed once made", rules.whole(1, 1024))
     topic_prefix: str = _setting("", "put before the names of the streams", rules.topic_prefix)
-    policy_file: Path | None = _setting(None, "the policy in force; none means the built-in one", rules.path)
+    policy_file: Path | None = _setting(None, "one policy or a list; none means the built-in one", rules.path)
     pepper_file: Path | None = _setting(None, "32 bytes as hex; default home/keys/pepper", rules.path)
     operator_key_file: Path | None = _setting(None, "the API's operator key; default home/keys/operator", rules.path)
     archive_dir: Path | None = _setting(None, "the long-term record; default home/archive", rules.path)

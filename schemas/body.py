@@ -37,7 +37,7 @@ class SealBody(msgspec.Struct, frozen=True):
         return len(self.refs)
 
 
-class _BodyWire(msgspec.Struct, array_like=True, frozen=True):
+class _BodyWire(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
     refs: bytes
     identities: list[str]
     logins: list[str]
@@ -81,7 +81,7 @@ def encode_body(body: SealBody) -> bytes:
 
 
 class _LeavesWire(msgspec.Struct, array_like=True, frozen=True):
-    """A body of which only the leaves are decoded; whom they belong to stays packed."""
+    """A body of which only the leaves are decoded; whom they belong to stays packed, what follows is not looked at."""
 
     refs: bytes
     identities: msgspec.Raw
@@ -106,7 +106,11 @@ def decode_leaves(blob: bytes) -> tuple[NDArray[np.uint8], LeafCounts]:
 
 def _decoded(blob: bytes, decoder: msgspec.msgpack.Decoder[Wire]) -> Wire:
     try:
-        return decoder.decode(zstandard.ZstdDecompressor().decompress(blob, max_output_size=MAX_BODY_BYTES))
+        # What a frame says of its own size goes before max_output_size.
+        if zstandard.frame_content_size(blob) > MAX_BODY_BYTES:
+            raise SchemaError(f"seal body of {len(blob)} bytes unpacks to more than the bound of {MAX_BODY_BYTES}")
+        unpacked = zstandard.ZstdDecompressor().decompress(blob, max_output_size=MAX_BODY_BYTES, allow_extra_data=False)
+        return decoder.decode(unpacked)
     except (zstandard.ZstdError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise SchemaError(f"seal body of {len(blob)} bytes does not decode: {error}") from error
 

@@ -10,9 +10,10 @@ from schemas.errors import SchemaError
 
 MAX_BYTES: Final = 1024 * 1024
 MAX_PATH: Final = 64
-Hex32 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
-HexLeaf = Annotated[str, Meta(pattern="^[0-9a-f]{192}$")]
-HexBytes = Annotated[str, Meta(pattern="^([0-9a-f]{2})*$", max_length=4096)]
+# `$` alone matches before a line end too, which bytes.fromhex would pass over.
+Hex32 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$(?!\n)")]
+HexLeaf = Annotated[str, Meta(pattern=r"^[0-9a-f]{192}$(?!\n)")]
+HexBytes = Annotated[str, Meta(pattern=r"^([0-9a-f]{2})*$(?!\n)", max_length=4096)]
 Path = Annotated[list[Hex32], Meta(max_length=MAX_PATH)]
 
 
@@ -75,7 +76,7 @@ def decode(data: bytes | str) -> Bundle:
         raise SchemaError(f"proof bundle of {len(data)} bytes is over the bound of {MAX_BYTES}")
     try:
         bundle = _decoder.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise SchemaError(f"proof bundle is not of the documented form: {error}") from error
     return bundle
 

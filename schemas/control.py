@@ -33,7 +33,7 @@ _ROOM_ID = re.compile(r"[0-9]{1,20}")
 _STATE = re.compile(r"[a-z_]{1,32}")
 
 
-class Wanted(msgspec.Struct, array_like=True, frozen=True, tag="wanted"):
+class Wanted(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True, tag="wanted"):
     """Collect this channel. room_id: its Twitch id in digits, where it is known."""
 
     v: int
@@ -45,7 +45,7 @@ class Wanted(msgspec.Struct, array_like=True, frozen=True, tag="wanted"):
     note: str
 
 
-class Unwanted(msgspec.Struct, array_like=True, frozen=True, tag="unwanted"):
+class Unwanted(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True, tag="unwanted"):
     """That origin no longer wants the channel."""
 
     v: int
@@ -56,7 +56,7 @@ class Unwanted(msgspec.Struct, array_like=True, frozen=True, tag="unwanted"):
     note: str
 
 
-class Ruled(msgspec.Struct, array_like=True, frozen=True, tag="ruled"):
+class Ruled(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True, tag="ruled"):
     """An operator's word to the discovery: where any channel is allowed, only allowed ones are picked; denied ones
     never are, and what the discovery picked before the denial is not collected either."""
 
@@ -68,7 +68,7 @@ class Ruled(msgspec.Struct, array_like=True, frozen=True, tag="ruled"):
     note: str
 
 
-class Renamed(msgspec.Struct, array_like=True, frozen=True, tag="renamed"):
+class Renamed(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True, tag="renamed"):
     """The channel of that room id bore `login` and bears `to` now: an older wish for `login` stands for `to`."""
 
     v: int
@@ -79,7 +79,7 @@ class Renamed(msgspec.Struct, array_like=True, frozen=True, tag="renamed"):
     at_ms: int
 
 
-class OptOut(msgspec.Struct, array_like=True, frozen=True, tag="optout"):
+class OptOut(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True, tag="optout"):
     """Drop this viewer's events before the log. viewer: an identity; `twitch:login:` stands for whoever bears it."""
 
     v: int
@@ -89,7 +89,7 @@ class OptOut(msgspec.Struct, array_like=True, frozen=True, tag="optout"):
     note: str
 
 
-class OptIn(msgspec.Struct, array_like=True, frozen=True, tag="optin"):
+class OptIn(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True, tag="optin"):
     """Take this viewer's events again."""
 
     v: int
@@ -99,7 +99,7 @@ class OptIn(msgspec.Struct, array_like=True, frozen=True, tag="optin"):
     note: str
 
 
-class Attempt(msgspec.Struct, array_like=True, frozen=True):
+class Attempt(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
     """One thing a collector tried for a channel, and what came of it."""
 
     at_ms: int
@@ -107,7 +107,7 @@ class Attempt(msgspec.Struct, array_like=True, frozen=True):
     outcome: str
 
 
-class ChannelState(msgspec.Struct, array_like=True, frozen=True, tag="state"):
+class ChannelState(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True, tag="state"):
     """How a channel stands at one collector since since_ms, why, and what was tried (oldest first)."""
 
     v: int
@@ -121,7 +121,7 @@ class ChannelState(msgspec.Struct, array_like=True, frozen=True, tag="state"):
     tried: list[Attempt]
 
 
-class Heartbeat(msgspec.Struct, array_like=True, frozen=True, tag="heartbeat"):
+class Heartbeat(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True, tag="heartbeat"):
     """A collector, since its start at since_ms: it runs, or it stopped in order. What was reported before since_ms is
     of an earlier start under the same name."""
 
@@ -132,7 +132,7 @@ class Heartbeat(msgspec.Struct, array_like=True, frozen=True, tag="heartbeat"):
     at_ms: int
 
 
-class Snapshot(msgspec.Struct, array_like=True, frozen=True, tag="snapshot"):
+class Snapshot(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True, tag="snapshot"):
     """How many watched a live channel at at_ms, and what its streamer says is on. started_at_ms: of the broadcast."""
 
     v: int

@@ -25,7 +25,7 @@ Type = Literal["events", "tick", "end", "reseal"]
 CoverageKind = Literal["live", "recovered", "absent"]
 
 
-class Envelope(msgspec.Struct, array_like=True, frozen=True, dict=True):
+class Envelope(msgspec.Struct, array_like=True, frozen=True, dict=True, forbid_unknown_fields=True):
     """One record of `chat.events`, as decoded; columns stay raw little-endian bytes until `columns()`, and viewers
     packed until they are looked at.
 
@@ -51,6 +51,10 @@ class Envelope(msgspec.Struct, array_like=True, frozen=True, dict=True):
     def viewers(self) -> PackedPairs:
         """The (identity, login) pairs. Raises SchemaError where that column is no array."""
         return PackedPairs(*without_header(bytes(self.packed_viewers)))
+
+    def check_viewers(self) -> None:
+        """Raises SchemaError where a pair is damaged or its identity malformed, as interning them does."""
+        identities.check_all([identity for identity, _ in self.viewers.decoded()])
 
     def columns(self) -> EventColumns:
         """The events, checked. Raises SchemaError on columns of unequal length or values out of range."""
@@ -94,7 +98,8 @@ _encoder = msgspec.msgpack.Encoder()
 def decode(data: bytes, *, check_viewers: bool = True) -> Envelope:
     """Strict reading of one record. Raises UnknownVersion for a newer one, SchemaError for anything else amiss.
 
-    Without check_viewers that column may be damaged still: for a caller that interns it, which checks it too.
+    Without check_viewers that column may be damaged still: for a caller that interns it, which checks it too, or has
+    Envelope.check_viewers do it.
     """
     if len(data) > MAX_BYTES:
         raise SchemaError(f"envelope of {len(data)} bytes is over the bound of {MAX_BYTES}; split it")
@@ -120,9 +125,16 @@ def decode(data: bytes, *, check_viewers: bool = True) -> Envelope:
     if envelope.type == "reseal" and envelope.observed is None:
         raise SchemaError(f"envelope {envelope.source}#{envelope.seq}: a reseal record must name its epoch in observed")
     identities.check(envelope.channel)
+    if "\0" in envelope.login or (b"\0" in envelope.viewers.elements and _bears_nul(envelope.viewers)):
+        raise SchemaError(f"envelope {envelope.source}#{envelope.seq}: a login bears U+0000, which no table takes")
     if check_viewers:
-        envelope.viewers.decoded()
+        envelope.check_viewers()
     return envelope
+
+
+def _bears_nul(viewers: PackedPairs) -> bool:
+    """Whether a login does; the packed length of a long one may have zero bytes without it."""
+    return any("\0" in login for _, login in viewers.decoded())
 
 
 def encode(

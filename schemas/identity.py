@@ -13,8 +13,8 @@ ANONYMOUS_GIFTER: Final = "twitch:id:274598607"
 
 ID_PREFIX: Final = "twitch:id:"
 LOGIN_PREFIX: Final = "twitch:login:"
-_FORM = re.compile(r"twitch:(?:id:[0-9]{1,20}|login:[^\s:][^\s]*)")
-_FORM_LINES = re.compile(r"(?:twitch:(?:id:[0-9]{1,20}|login:[^\s:][^\s]*)\n)*")
+_FORM = re.compile(r"twitch:(?:id:[0-9]{1,20}|login:[^\s\0:][^\s\0]*)")
+_FORM_LINES = re.compile(r"(?:twitch:(?:id:[0-9]{1,20}|login:[^\s\0:][^\s\0]*)\n)*")
 
 
 def of_id(digits: str) -> str:
@@ -37,7 +37,7 @@ def check(identity: str) -> str:
     if _FORM.fullmatch(identity) is None or len(identity.encode()) > MAX_IDENTITY_BYTES:
         raise SchemaError(
             f"identity {identity[:80]!r} is neither 'twitch:id:<digits>' nor 'twitch:login:<login>'; "
-            "write it in one of these forms"
+            "write it in one of these forms, without white space and U+0000"
         )
     return identity
 

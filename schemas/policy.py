@@ -85,6 +85,13 @@ def decode_policy(data: bytes | str, name: str = "policy") -> Policy:
         raise SchemaError(f"{name}: {error}; compare with docs/spec.md, section Policy") from error
 
 
+class _Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One entry of a policy file that is a list."""
+
+    effective_from_s: Annotated[int, Meta(ge=0)]
+    policy: Policy
+
+
 class PolicySchedule:
     """Policies by the epoch from which each is in force. All share one epoch length: an epoch's bounds never move."""
 
@@ -108,6 +115,23 @@ class PolicySchedule:
     def of(cls, policy: Policy) -> "PolicySchedule":
         """One policy for all time."""
         return cls([(0, policy)])
+
+    @classmethod
+    def decode(cls, data: bytes | str, name: str = "policy file") -> "PolicySchedule":
+        """Strict reading of a policy file: one policy for all time, or a list of policies, each from an epoch on, with
+        rising versions. SchemaError names what is off."""
+        text = data.decode("utf-8", "replace") if isinstance(data, bytes) else data
+        if not text.lstrip().startswith("["):
+            return cls.of(decode_policy(data, name))
+        try:
+            entries = msgspec.json.decode(data, type=list[_Entry])
+            schedule = cls([(entry.effective_from_s, entry.policy) for entry in entries])
+        except (msgspec.DecodeError, ValueError, SchemaError) as error:
+            raise SchemaError(f"{name}: {error}; compare with docs/spec.md, section Policy") from error
+        versions = [policy.version for policy in schedule._policies]
+        if sorted(set(versions)) != versions:
+            raise SchemaError(f"{name}: versions {versions} must rise from each policy to the next; number them anew")
+        return schedule
 
     def at(self, epoch_start_s: int) -> Policy:
         """The policy in force in the epoch that starts then."""

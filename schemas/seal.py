@@ -13,6 +13,8 @@ from schemas.errors import SchemaError
 
 MAGIC: Final = b"TWZRDSL1"
 ALGORITHM_BLAKE3: Final = 1
+MAX_REVISION: Final = 65_535
+"""The header bears it as u16."""
 LEAF_BYTES: Final = 96
 LEAF_LAYOUT: Final = 1
 EMPTY_HASH: Final = blake3(b"").digest()
@@ -81,24 +83,26 @@ class SealHeader(msgspec.Struct, frozen=True):
     pepper_commit: bytes
 
     def encode(self) -> bytes:
-        """The canonical bytes."""
-        channel = self.channel.encode()
-        return (
-            _FRONT.pack(
-                MAGIC, ALGORITHM_BLAKE3, 0, self.revision, self.epoch_length_s, self.epoch_start_s, len(channel)
+        """The canonical bytes. Raises SchemaError where a value does not fit its place: nothing is cut or filled up."""
+        hashes = (self.root, self.policy_hash, self.input_digest, self.coverage_hash, self.pepper_commit)
+        if {len(one) for one in hashes} != {32}:
+            raise SchemaError(
+                f"seal header of {self.channel[:80]}: its hashes have {[*map(len, hashes)]} bytes, not 32"
             )
-            + channel
-            + _BACK.pack(
-                self.leaf_count,
-                self.total_weight_centi,
-                self.total_messages,
-                self.root,
-                self.policy_hash,
-                self.input_digest,
-                self.coverage_hash,
-                self.pepper_commit,
+        try:
+            channel = self.channel.encode()
+            return (
+                _FRONT.pack(
+                    MAGIC, ALGORITHM_BLAKE3, 0, self.revision, self.epoch_length_s, self.epoch_start_s, len(channel)
+                )
+                + channel
+                + _BACK.pack(self.leaf_count, self.total_weight_centi, self.total_messages, *hashes)
             )
-        )
+        except (struct.error, UnicodeEncodeError) as error:
+            raise SchemaError(
+                f"seal header of {self.channel[:80]!r} at {self.epoch_start_s}: {error}; compare with docs/spec.md, "
+                "section Seal header"
+            ) from error
 
     def hash(self) -> bytes:
         """seal_hash: blake3 of the canonical bytes."""
@@ -162,8 +166,12 @@ Interval = tuple[int, int, str]
 
 
 def coverage_hash(intervals: Sequence[Interval]) -> bytes:
-    """blake3 of the joined coverage, each u64 from | u64 to | u8 kind; of nothing where none is stated."""
-    return blake3(b"".join(_INTERVAL.pack(a, b, COVERAGE_CODES[kind]) for a, b, kind in intervals)).digest()
+    """blake3 of the joined coverage, each u64 from | u64 to | u8 kind; of nothing where none is stated. Raises
+    SchemaError on another kind, or a time that is no u64."""
+    try:
+        return blake3(b"".join(_INTERVAL.pack(a, b, COVERAGE_CODES[kind]) for a, b, kind in intervals)).digest()
+    except (struct.error, KeyError) as error:
+        raise SchemaError(f"coverage that is no list of [from_ms, to_ms, live|recovered|absent]: {error}") from error
 
 
 def leaf_preimages(

@@ -11,15 +11,16 @@ from numpy.typing import NDArray
 from schemas.body import SealBody as SealBody
 from schemas.body import decode_body as decode_body
 from schemas.body import encode_body as encode_body
-from schemas.errors import SchemaError, UnknownVersion
+from schemas.errors import SchemaError
 from schemas.seal import Interval, SealHeader, decode_header, leaf_preimages
+from schemas.versions import raise_if_newer
 
 VERSION: Final = 1
 MAX_PART_BYTES: Final = 512 * 1024
 """No record of `epoch.sealed` bears more of a body than this."""
 
 
-class Stats(msgspec.Struct, array_like=True, frozen=True):
+class Stats(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
     """Counts beside a seal, for people: not part of any hash (a second delivery changes `duplicates`)."""
 
     events: int
@@ -28,7 +29,7 @@ class Stats(msgspec.Struct, array_like=True, frozen=True):
     excluded: int
 
 
-class Part(msgspec.Struct, array_like=True, frozen=True, tag="part"):
+class Part(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True, tag="part"):
     """One piece of a seal's compressed body; parts of a seal precede its header, in order of index."""
 
     v: int
@@ -39,7 +40,7 @@ class Part(msgspec.Struct, array_like=True, frozen=True, tag="part"):
     blob: bytes
 
 
-class Seal(msgspec.Struct, array_like=True, frozen=True, tag="seal"):
+class Seal(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True, tag="seal"):
     """A sealed epoch. from_offset and through_offset name the records of `chat.events` it was folded from;
     closed_by is "watermark", "end" or "reseal"; body is inline where parts is 0, else the parts joined;
     frontier_ms is the channel's when the epoch closed (None at its end), and after_ms says up to when the channel was
@@ -64,7 +65,7 @@ class Seal(msgspec.Struct, array_like=True, frozen=True, tag="seal"):
     after_ms: int = 0
 
 
-class Late(msgspec.Struct, array_like=True, frozen=True, tag="late"):
+class Late(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True, tag="late"):
     """count events of one record (at offset) came after their epoch had closed; they wait for a reseal."""
 
     v: int
@@ -75,7 +76,7 @@ class Late(msgspec.Struct, array_like=True, frozen=True, tag="late"):
     count: int
 
 
-class Closed(msgspec.Struct, array_like=True, frozen=True, tag="closed"):
+class Closed(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True, tag="closed"):
     """Epochs [from_s, until_s) of a channel closed without a seal: nobody observed them and nothing was said.
     closed_by "end" also says that the channel's input ended."""
 
@@ -90,7 +91,7 @@ class Closed(msgspec.Struct, array_like=True, frozen=True, tag="closed"):
     after_ms: int = 0
 
 
-class ClosingWire(msgspec.Struct, array_like=True, frozen=True):
+class ClosingWire(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
     """The record of `chat.events` at `offset` closed every epoch that ends by until_ms; the rest as in Seal."""
 
     until_ms: int
@@ -99,7 +100,7 @@ class ClosingWire(msgspec.Struct, array_like=True, frozen=True):
     after_ms: int = 0
 
 
-class Known(msgspec.Struct, array_like=True, frozen=True, tag="known"):
+class Known(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True, tag="known"):
     """A summary, so that a worker need not read `epoch.sealed` from its beginning: every closing that its records
     below offset `through` tell of, as far as a worker needs it that starts at `start` of `chat.events` or later."""
 
@@ -125,9 +126,11 @@ def decode_record(data: bytes) -> Record:
     try:
         record = _decoder.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise_if_newer(data, VERSION, "epoch.sealed record", place=1)
         raise SchemaError(f"epoch.sealed record of {len(data)} bytes does not decode: {error}") from error
-    if record.v > VERSION:
-        raise UnknownVersion(f"epoch.sealed record of version {record.v} is newer than {VERSION}; update the program")
+    if record.v != VERSION:
+        raise_if_newer(data, VERSION, "epoch.sealed record", place=1)
+        raise SchemaError(f"epoch.sealed record version {record.v} does not exist; versions start at {VERSION}")
     return record
 
 

@@ -17,7 +17,7 @@ MAX_TEXT_CHARS: Final = 4_000
 MAX_BYTES: Final = 4 * 1024 * 1024
 
 
-class Line(msgspec.Struct, array_like=True, frozen=True):
+class Line(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
     """One message. id: its event's, 16 bytes; viewer: the identity of who said it."""
 
     id: bytes
@@ -27,7 +27,7 @@ class Line(msgspec.Struct, array_like=True, frozen=True):
     text: str
 
 
-class TextRecord(msgspec.Struct, array_like=True, frozen=True):
+class TextRecord(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
     """Some messages of one channel, in order of arrival."""
 
     v: int

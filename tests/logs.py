@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
+import msgspec
 import numpy as np
 from hypothesis import strategies as st
 
@@ -29,6 +31,23 @@ POLICY = Policy(
     excluded_logins=("nightbot",),
 )
 SCHEDULE = PolicySchedule.of(POLICY)
+CHANGED: list[tuple[int, Policy]] = [
+    (0, msgspec.structs.replace(POLICY, grace_s=17)),
+    (
+        T0 // 1000 + 10,
+        Policy(
+            version=2,
+            epoch_length_s=10,
+            grace_s=0,
+            horizon_s=60,
+            weights_centi=Weights(presence=1, sub=0, resub=7, gift=500, bit=3, raid_viewer=10**6),
+            base_units_per_centi=1,
+            excluded_logins=("anna", "bob"),
+        ),
+    ),
+]
+"""Policies that change in mid-stream: other weights, others left out, and a grace so much shorter that the watermark of
+a later epoch is reached before that of an earlier one."""
 CHANNELS = ("twitch:id:1", "twitch:login:two")
 VIEWERS = [
     ("twitch:id:7", "ann"),
@@ -100,8 +119,9 @@ def records(draw: st.DrawFn) -> bytes:
     channel = draw(st.sampled_from(CHANNELS))
     form = draw(st.sampled_from(["events"] * 6 + ["tick"] * 3 + ["reseal", "end"]))
     if form == "reseal":
-        start = T0 + draw(st.integers(-1, 4)) * LENGTH_MS
-        return encode("reseal", channel, "a", "s", 0, (start, start + LENGTH_MS, "absent"))
+        start = T0 + draw(st.integers(-1, 4)) * LENGTH_MS + draw(st.sampled_from([0] * 7 + [1]))
+        length = LENGTH_MS * draw(st.sampled_from([1] * 7 + [2]))
+        return encode("reseal", channel, "a", "s", 0, (start, start + length, "absent"))
     if form == "end":
         return encode("end", channel, "a", "s", 0, draw(st.none() | observations()))
     if form == "tick":
@@ -109,11 +129,51 @@ def records(draw: st.DrawFn) -> bytes:
     return envelope(channel, draw(st.lists(event | wild, min_size=1, max_size=6)), draw(st.none() | observations()))
 
 
+def _bent(record: bytes, place: int, value: Any) -> bytes:
+    fields = msgspec.msgpack.decode(record)
+    fields[place:] = [value, *fields[place + 1 :]]
+    return msgspec.msgpack.encode(fields)
+
+
+VIEWERS_PLACE = 7
+BENT: list[tuple[int, Any]] = [
+    (0, 0),
+    (0, 2),
+    (1, "other"),
+    (3, "a\0"),
+    (5, 1.5),
+    (6, [T0, T0, "live"]),
+    (6, [T0 + 1, T0, "live"]),
+    (6, [T0, T0 + 31 * 86_400_000 + 1, "absent"]),
+    (VIEWERS_PLACE, [["twitch-id:7", "ann"], *VIEWERS[1:]]),
+    (VIEWERS_PLACE, [*VIEWERS[:5], ["twitch:login:a\0", "a"]]),
+    (VIEWERS_PLACE, [*VIEWERS[:5], ["twitch:id:7", "a\0"]]),
+    (VIEWERS_PLACE, [*VIEWERS[:5], ["twitch:id:7"]]),
+    (VIEWERS_PLACE, [*VIEWERS[:5], ["twitch:id:7", b"\xff"]]),
+    (VIEWERS_PLACE, []),
+    (8, b""),
+    (10, b"\x08"),
+    (13, "one more"),
+]
+"""Fields of an envelope, by their place, as no well-formed one has them (some only where it bears events)."""
+
+
+@st.composite
+def any_records(draw: st.DrawFn) -> bytes:
+    """Any record of one of the channels, one in five of them bent."""
+    record = draw(records())
+    if draw(st.integers(0, 4)):
+        return record
+    place, value = draw(st.sampled_from(BENT))
+    return _bent(record, place, value)
+
+
 @dataclass
 class World:
     """What outlives a worker: the log, what was appended to epoch.sealed and dead, the committed offset."""
 
     log: list[bytes]
+    schedule: PolicySchedule = SCHEDULE
     sealed: list[bytes] = field(default_factory=list)
     dead: list[bytes] = field(default_factory=list)
     committed: int = 0
@@ -132,7 +192,7 @@ class World:
             resume = self._gather(0)
         if summarise:
             self.unsaid.append((len(self.sealed), resume.summary(len(self.sealed))))
-        return Shard(SCHEDULE, PEPPER, self.committed, resume)
+        return Shard(self.schedule, PEPPER, self.committed, resume)
 
     def say_summaries(self) -> None:
         """The workers that owe a summary say it now, however old it is."""
@@ -211,9 +271,9 @@ class World:
         return [record for record in map(decode_record, self.sealed) if isinstance(record, Closed)]
 
 
-def run_through(log: list[bytes]) -> World:
+def run_through(log: list[bytes], schedule: PolicySchedule = SCHEDULE) -> World:
     """One worker that never dies."""
-    world = World(log)
+    world = World(log, schedule)
     shard = world.start()
     while shard.next < len(log):
         world.step(shard)

@@ -1,7 +1,9 @@
 """The oracle: docs/spec.md read row by row, slow and plain, to hold the shard against. Shares nothing with core."""
 
 import itertools
+import re
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +13,10 @@ from blake3 import blake3
 from schemas.policy import Policy
 
 EXCLUDED_GIFTER = "twitch:id:274598607"
+YEAR_2011_MS, YEAR_2100_MS = 1_293_840_000_000, 4_102_444_800_000
+
+Policies = Sequence[tuple[int, Policy]]
+"""Each policy with the epoch (s) it is in force from, ascending, the first from 0."""
 
 
 @dataclass(frozen=True)
@@ -52,15 +58,56 @@ class Told:
     seals: list[OracleSeal] = field(default_factory=list)
     late: dict[tuple[str, int, int], int] = field(default_factory=dict)
     quarantined: int = 0
+    dead: list[int] = field(default_factory=list)
+    """Offsets of the records that became dead letters whole."""
 
 
-def tell(log: list[bytes], policy: Policy, pepper: bytes) -> Told:
-    """Read a whole partition from offset 0. Every record must be well formed."""
+def tell(log: list[bytes], policies: Policies, pepper: bytes) -> Told:
+    """Read a whole partition from offset 0."""
     told = Told()
     states: dict[str, ChannelState] = {}
     for offset, data in enumerate(log):
-        _record(told, states, offset, msgspec.msgpack.decode(data), policy, pepper)
+        record = _well_formed(data)
+        if record is None:
+            told.dead.append(offset)
+        else:
+            _record(told, states, offset, record, policies, pepper)
     return told
+
+
+def in_force(policies: Policies, epoch_s: int) -> Policy:
+    """The policy of the epoch that starts then."""
+    return [policy for start_s, policy in policies if start_s <= epoch_s][-1]
+
+
+def _well_formed(data: bytes) -> list[Any] | None:
+    """Section 4 of the spec, rule by rule; None where one is broken."""
+    try:
+        record = msgspec.msgpack.decode(data)
+        version, kind, channel, login, source, seq, observed, viewers, at, ids, kinds, who, amounts = record
+        assert (version, [type(one) for one in (channel, login, source, seq)]) == (1, [str, str, str, int])
+        assert kind in ("events", "tick", "end", "reseal")
+        assert kind == "events" or not kinds
+        if observed is not None:
+            start, end, how = observed
+            assert (type(start), type(end)) == (int, int)
+            assert how in ("live", "recovered", "absent")
+            assert YEAR_2011_MS <= start < end < YEAR_2100_MS
+            assert end - start <= 31 * 86_400_000
+        assert kind != "reseal" or observed is not None
+        assert [type(column) for column in (at, ids, kinds, who, amounts)] == [bytes] * 5
+        n = len(kinds)
+        assert (len(at), len(ids), len(who), len(amounts)) == (8 * n, 16 * n, 2 * n, 4 * n)
+        assert all(one <= 7 for one in kinds)
+        assert all(index < len(viewers) for (index,) in struct.iter_unpack("<H", who))
+        assert all(YEAR_2011_MS <= time < YEAR_2100_MS for (time,) in struct.iter_unpack("<q", at))
+        for identity, name in [(channel, login), *viewers]:
+            assert re.fullmatch(r"twitch:id:[0-9]{1,20}|twitch:login:[^\s:]\S*", identity)
+            assert len(identity.encode()) <= 512
+            assert "\0" not in identity + name
+    except (msgspec.DecodeError, ValueError, TypeError, AssertionError):
+        return None
+    return record  # type: ignore[no-any-return]
 
 
 def _record(
@@ -68,15 +115,18 @@ def _record(
     states: dict[str, ChannelState],
     offset: int,
     record: list[Any],
-    policy: Policy,
+    policies: Policies,
     pepper: bytes,
 ) -> None:
     _, kind, channel, _, _, _, observed, viewers, at, ids, kinds, who, amounts = record
     state = states.setdefault(channel, ChannelState())
-    length = policy.epoch_length_s * 1000
+    length = policies[0][1].epoch_length_s * 1000
     if kind == "reseal":
-        if observed[1] <= state.closed_until:
-            _seal(told, state, channel, observed[0], policy, pepper)
+        whole = observed[0] % length == 0 and observed[1] - observed[0] == length
+        if whole and observed[1] <= state.closed_until:
+            _seal(told, state, channel, observed[0], policies, pepper)
+        else:
+            told.dead.append(offset)
         return
     for i in range(len(kinds)):
         identity, login = viewers[struct.unpack_from("<H", who, 2 * i)[0]]
@@ -113,15 +163,18 @@ def _record(
     for epoch in sorted(touched):
         if epoch + length <= state.closed_until:
             continue
-        reached = state.frontier is not None and state.frontier - policy.grace_s * 1000 >= epoch + length
-        if kind == "end" or reached:
-            _seal(told, state, channel, epoch, policy, pepper)
-            state.closed_until = epoch + length
+        grace = in_force(policies, epoch // 1000).grace_s * 1000
+        reached = state.frontier is not None and state.frontier - grace >= epoch + length
+        if kind != "end" and not reached:
+            break  # ascending: none closes before an earlier one
+        _seal(told, state, channel, epoch, policies, pepper)
+        state.closed_until = epoch + length
     if kind == "end":
         state.frontier = None
 
 
-def _seal(told: Told, state: ChannelState, channel: str, epoch: int, policy: Policy, pepper: bytes) -> None:
+def _seal(told: Told, state: ChannelState, channel: str, epoch: int, policies: Policies, pepper: bytes) -> None:
+    policy = in_force(policies, epoch // 1000)
     length = policy.epoch_length_s * 1000
     rows = [row for row in state.rows if row.at // length * length == epoch]
     coverage = clip(state.intervals, epoch, epoch + length)

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from schemas.policy import DEFAULT_POLICY, PolicySchedule, decode_policy
+from schemas.policy import DEFAULT_POLICY, PolicySchedule
 from streams.agents.app import run_worker
 from streams.agents.settings import GROUP, WEB_PORT, Faults, WorkerSettings
 from streams.log.kafka import KafkaSettings
@@ -25,7 +25,9 @@ def main() -> None:
     parser.add_argument("--session-timeout-s", type=float, default=10.0)
     parser.add_argument("--log-level", default="WARNING")
     given = parser.parse_args()
-    policy = DEFAULT_POLICY if given.policy is None else decode_policy(given.policy.read_bytes(), str(given.policy))
+    schedule = PolicySchedule.of(DEFAULT_POLICY)
+    if given.policy is not None:
+        schedule = PolicySchedule.decode(given.policy.read_bytes(), str(given.policy))
     settings = WorkerSettings(
         kafka=KafkaSettings(given.servers, partitions=given.partitions, prefix=given.prefix),
         data_dir=given.data_dir,
@@ -36,7 +38,7 @@ def main() -> None:
         session_timeout_s=given.session_timeout_s,
         log_level=given.log_level,
     )
-    run_worker(settings, PolicySchedule.of(policy), read_pepper(given.pepper_file), faults=Faults())
+    run_worker(settings, schedule, read_pepper(given.pepper_file), faults=Faults())
 
 
 def read_pepper(path: Path) -> bytes:

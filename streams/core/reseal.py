@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from schemas.envelope import decode
 from schemas.errors import SchemaError
+from schemas.seal import MAX_REVISION
 from schemas.sealed import Seal, SealedEpoch
 from streams.core.admit import admitted
 from streams.core.coverage import Coverage
@@ -30,8 +31,12 @@ def reseal(
     records: Iterable[tuple[int, bytes]],
     through_offset: int,
 ) -> SealedEpoch | None:
-    """Fold the epoch again. records: (offset, value) of the partition in order, from the log's first record or the
-    epoch's from_offset; those above through_offset are not looked at, nor is what does not decode."""
+    """Fold the epoch again; None where that leaves nothing to seal, or the revision would be above MAX_REVISION.
+
+    records: (offset, value) of the partition in order, from the log's first record or the epoch's from_offset; those
+    above through_offset are not looked at, nor is what does not decode."""
+    if revision > MAX_REVISION:
+        return None
     length_ms = sealer.schedule.epoch_length_ms
     start_ms = epoch_start_s * 1000
     events, coverage = EpochFold(), Coverage()
@@ -40,9 +45,10 @@ def reseal(
         if offset > through_offset:
             break
         try:
-            envelope = decode(value)
+            envelope = decode(value, check_viewers=False)
             if envelope.channel != channel or envelope.type == "reseal":
                 continue
+            envelope.check_viewers()
             columns = envelope.columns()
             batches = admitted(envelope, columns, length_ms)[0] if len(columns) else []
             mine = [batch for start, batch in batches if start == start_ms]

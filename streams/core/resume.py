@@ -4,6 +4,8 @@ record. Learnt at assignment from `epoch.sealed` itself, never from a snapshot o
 from bisect import bisect_right
 from typing import NamedTuple
 
+from schemas.errors import SchemaError
+from schemas.policy import PolicySchedule
 from schemas.sealed import VERSION, Closed, ClosingWire, Known, Seal, decode_record, encode_record
 from streams.core.outputs import RESEAL
 
@@ -27,6 +29,8 @@ class Resume:
         self._start = start
         self._length_ms = epoch_length_s * 1000
         self._closings: dict[str, list[Closing]] = {}
+        self._policies: dict[bytes, set[int]] = {}
+        """By canonical policy the epochs (s) that were sealed under it."""
         self._known_through = 0
         self.records_total = 0
         self.newest_header: bytes | None = None
@@ -38,6 +42,7 @@ class Resume:
         record = decode_record(value)
         if isinstance(record, Seal):
             self.newest_header = record.header
+            self._policies.setdefault(record.policy, set()).add(record.epoch_start_s)
         if isinstance(record, Seal) and record.closed_by != RESEAL:
             until = record.epoch_start_s * 1000 + self._length_ms
             self._add(record.channel, Closing(until, record.through_offset, record.frontier_ms, record.after_ms))
@@ -55,6 +60,19 @@ class Resume:
     def knows_before(self, offset: int) -> bool:
         """Whether a summary that was fed speaks for every record of `epoch.sealed` below that offset."""
         return self._known_through >= offset
+
+    def check_policies(self, schedule: PolicySchedule) -> None:
+        """Raises SchemaError where the schedule has another policy for an epoch than the one it was sealed under: a new
+        policy holds from a coming epoch on, and the sealed ones must still come out as they were."""
+        for canonical, epochs in self._policies.items():
+            for epoch_s in sorted(epochs):
+                now = schedule.at(epoch_s)
+                if now.canonical != canonical:
+                    raise SchemaError(
+                        f"the epoch at {epoch_s} was sealed under the policy {canonical.decode('utf-8', 'replace')}, "
+                        f"the policy file says version {now.version} for it; list both in the file, the "
+                        "new one with an effective_from_s that nothing was sealed after (docs/spec.md, section Policy)"
+                    )
 
     def summary(self, through: int) -> bytes:
         """A record for `epoch.sealed` that tells all this, once every record below `through` was fed."""

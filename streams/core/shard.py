@@ -5,6 +5,8 @@ fold its events, take in its interval, then close what the watermark has reached
 """
 
 from collections.abc import Iterator
+from functools import partial
+from itertools import takewhile
 
 from schemas import sealed as records
 from schemas.dead import dead_letter
@@ -38,7 +40,10 @@ class Shard:
         *,
         partition: int = 0,
     ) -> None:
-        """start: the first offset to be fed, which is the committed low-water mark (0 where none)."""
+        """start: the first offset to be fed, which is the committed low-water mark (0 where none). Raises SchemaError
+        as Resume.check_policies does."""
+        if resume is not None:
+            resume.check_policies(schedule)
         self.next = start
         self.partition = partition
         self.metrics = ShardMetrics()
@@ -86,7 +91,7 @@ class Shard:
         into = [self._open_epoch(channel, start, offset) for start, _ in batches]
         numbers = [None if epoch is None else epoch.events.intern(events.viewers) for epoch in into]
         if all(epoch is None for epoch in into):
-            envelope.viewers.decoded()
+            envelope.check_viewers()  # as interning would: whether a record is bad never depends on what is closed
         # From here on nothing of this record can be bad.
         channel.login = envelope.login or channel.login
         if envelope.type == "reseal":
@@ -151,7 +156,9 @@ class Shard:
             return []  # fed again after a restart: the record that closed these epochs is still to come
         if channel.frontier_ms is None and not ended:
             return []  # a file's records: they close at its end
-        ready = [start for start in sorted(channel.open) if ended or self._reached(channel, start)]
+        in_order = sorted(channel.open)
+        # None overtakes an earlier one, though a newer policy may have a shorter grace.
+        ready = in_order if ended else list(takewhile(partial(self._reached, channel), in_order))
         if not ready and not ended:
             return []
         closed_by = END if ended else WATERMARK
@@ -231,12 +238,12 @@ class Shard:
 
     def _reseal(self, offset: int, envelope: Envelope, channel: Channel) -> Output | ResealRequest:
         assert envelope.observed is not None
-        start_ms = envelope.observed[0]
-        end_ms = start_ms + self._length_ms
+        start_ms, end_ms, _ = envelope.observed
+        whole = start_ms % self._length_ms == 0 and end_ms == start_ms + self._length_ms
         closed = end_ms <= channel.closed_until_ms and self._resume.closed_at(channel.identity, end_ms) < offset
-        if start_ms % self._length_ms or not closed:  # fed again after a restart: closed, but not yet at this record
+        if not whole or not closed:  # fed again after a restart: closed, but not yet at this record
             reason = (
-                f"reseal of {envelope.channel} at {start_ms // 1000}: that is not the start of a closed epoch; "
+                f"reseal of {envelope.channel} from {start_ms} to {end_ms} ms: that is not a closed epoch; "
                 "wait until it is sealed"
             )
             self.metrics.dead_records_total += 1
@@ -281,12 +288,8 @@ class Shard:
 
     def least_watermark_ms(self) -> int | None:
         """The watermark of the channel that is furthest behind; None where no channel states observations."""
-        now = (
-            channel.frontier_ms - self._schedule.at(channel.frontier_ms // 1000).grace_s * 1000
-            for channel in self._channels.values()
-            if channel.frontier_ms is not None
-        )
-        return min(now, default=None)
+        frontiers = [one.frontier_ms for one in self._channels.values() if one.frontier_ms is not None]
+        return min((at - self._schedule.at(at // 1000).grace_s * 1000 for at in frontiers), default=None)
 
     def live_views(self) -> Iterator[LiveView]:
         """Every open epoch as it stands."""

@@ -118,7 +118,7 @@ def _check_fields(leaves: NDArray[np.void], header: SealHeader, policy: Policy) 
         "epoch_start_s": leaves["epoch_start_s"] == header.epoch_start_s,
         "epoch_tag": (leaves["epoch_tag"] == tag).all(axis=1),
         "index": leaves["index"] < header.leaf_count,
-        "weight_centi": (leaves["weight_centi"] == weights) & (weights > 0),
+        "weight_centi": (leaves["weight_centi"] == weights) & (weights > 0) & _fits(leaves, policy.weights_centi),
     }
     for name, good in checks.items():
         if not good.all():
@@ -142,6 +142,27 @@ def weight_of(leaves: NDArray[np.void], weights: Weights) -> NDArray[np.uint64]:
     return total
 
 
+def _fits(leaves: NDArray[np.void], weights: Weights) -> NDArray[np.bool_]:
+    """Whether that weight is below 2^64, less what doubles cannot tell apart: a sum that wrapped is no weight."""
+    estimate = (
+        float(weights.presence)
+        + leaves["subs"] * float(weights.sub)
+        + leaves["resubs"] * float(weights.resub)
+        + leaves["gifts"] * float(weights.gift)
+        + leaves["bits"] * float(weights.bit)
+        + leaves["raid_viewers"] * float(weights.raid_viewer)
+    )
+    fits: NDArray[np.bool_] = estimate < 2.0**64 - 2.0**20
+    return fits
+
+
+def _exact_sum(column: NDArray[np.uint64] | NDArray[np.uint32]) -> int:
+    """In numpy where a u64 cannot wrap, else in Python's integers."""
+    if int(column.max(initial=0)) * len(column) < 2**64:
+        return int(column.sum(dtype=np.uint64))
+    return sum(column.tolist())
+
+
 def verify_dump(header: SealHeader, policy: Policy, dump: bytes) -> None:
     """Check a whole leaf dump (96 bytes x leaf_count) against its seal: layout, order, weights, sums and root."""
     if len(dump) != 96 * header.leaf_count:
@@ -157,8 +178,8 @@ def verify_dump(header: SealHeader, policy: Policy, dump: bytes) -> None:
     if not _strictly_ascending(words):
         raise ProofError("viewer refs of the leaf dump do not ascend strictly")
     sums = {
-        "total_weight_centi": int(leaves["weight_centi"].sum()),
-        "total_messages": int(leaves["messages"].sum(dtype=np.uint64)),
+        "total_weight_centi": _exact_sum(leaves["weight_centi"]),
+        "total_messages": _exact_sum(leaves["messages"]),
     }
     for name, total in sums.items():
         if total != getattr(header, name):

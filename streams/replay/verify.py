@@ -26,6 +26,7 @@ from streams.replay.output import SEALS, digest
 
 _NO_PEPPER = bytes(32)
 """Stands in where an auditor has no pepper: refs come out meaningless, counts and digests do not."""
+_PIECE_BYTES = 1 << 20
 _COUNTS = ("weight_centi", "messages", "subs", "resubs", "gifts", "bits", "raid_viewers")
 
 
@@ -146,11 +147,14 @@ def read_dump(folder: Path, line: SealLine) -> bytes:
         raise VerifyError(f"leaf dump {line.leaves!r} lies outside the folder")
     size = LEAF_BYTES * line.leaf_count
     try:
+        data = bytearray()
         with path.open("rb") as file, zstandard.ZstdDecompressor().stream_reader(file) as stream:
-            data = stream.read(size + 1)
+            # Piece by piece: room for all that the line promises would be made before a byte of it was there.
+            while len(data) <= size and (piece := stream.read(min(size + 1 - len(data), _PIECE_BYTES))):
+                data += piece
     except (OSError, zstandard.ZstdError) as error:
         raise VerifyError(f"leaf dump {line.leaves}: {error}; fetch it again") from error
-    return data
+    return bytes(data)
 
 
 def verify_against(folder: Path, sources: Sequence[str], options: FoldOptions, *, with_pepper: bool) -> Verification:

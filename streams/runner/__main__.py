@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from schemas.policy import DEFAULT_POLICY, PolicySchedule, decode_policy
+from schemas.policy import DEFAULT_POLICY, PolicySchedule
 from streams.core.hashing import enable_fast
 from streams.log.kafka import KafkaLog, KafkaSettings
 from streams.log.postgres import PostgresLog
@@ -43,8 +43,10 @@ async def _work(given: argparse.Namespace) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    policy = decode_policy(given.policy.read_bytes(), str(given.policy)) if given.policy else DEFAULT_POLICY
-    schedule, pepper = PolicySchedule.of(policy), given.pepper_file.read_bytes()
+    pepper = given.pepper_file.read_bytes()
+    schedule = PolicySchedule.of(DEFAULT_POLICY)
+    if given.policy:
+        schedule = PolicySchedule.decode(given.policy.read_bytes(), str(given.policy))
     if given.fast_cache is not None:
         enable_fast(given.fast_cache)
     log: PostgresLog | KafkaLog

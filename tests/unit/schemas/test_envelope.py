@@ -90,6 +90,13 @@ def test_a_newer_version_is_named_as_such() -> None:
         ({"type": "tick"}, "bears events"),
         ({"type": "reseal", "observed": None}, "bears events"),
         ({"seq": "0"}, "does not decode"),
+        ({"seq": 0.0}, "does not decode"),
+        ({"channel": "twitch:login:a\0"}, r"U\+0000"),
+        ({"login": "a\0"}, r"login bears U\+0000"),
+        ({"viewers": [["twitch:id:7", "a\0"]]}, r"login bears U\+0000"),
+        ({"viewers": [["twitch:login:a\0", "a"]]}, r"U\+0000"),
+        ({"viewers": [["twitch:id:7", "ann"], ["twitch:id:x", "bob"]]}, "identity 'twitch:id:x'"),
+        ({"viewers": {}}, "msgpack array"),
     ],
 )
 def test_a_broken_rule_is_named(changes: dict[str, Any], named: str) -> None:
@@ -101,6 +108,21 @@ def test_a_broken_rule_is_named(changes: dict[str, Any], named: str) -> None:
 def test_bytes_that_are_no_envelope_are_refused(data: bytes) -> None:
     with pytest.raises(SchemaError):
         taken(data)
+
+
+def test_one_element_more_is_another_form_and_refused() -> None:
+    with pytest.raises(SchemaError, match="does not decode"):
+        taken(msgspec.msgpack.encode([*GOOD, "more"]))
+
+
+def test_a_long_login_whose_length_has_a_zero_byte_is_taken() -> None:
+    taken(packed(viewers=[["twitch:id:7", "a" * 256]]))
+
+
+def test_without_check_viewers_their_identities_wait_for_who_interns_them() -> None:
+    envelope = envelopes.decode(packed(viewers=[["twitch:id:x", "bob"]]), check_viewers=False)
+    with pytest.raises(SchemaError, match="identity 'twitch:id:x'"):
+        envelope.check_viewers()
 
 
 def test_too_many_bytes_are_refused_before_they_are_read() -> None:

@@ -10,7 +10,7 @@ import pytest
 from blake3 import blake3
 
 from schemas import bundle as bundles
-from schemas import control, sealed
+from schemas import control, dead, sealed
 from schemas import envelope as envelopes
 from schemas import seal as layout
 from schemas import text as texts
@@ -36,6 +36,7 @@ def test_every_example_is_read() -> None:
         "other_id",
         "derived_id",
         "policy",
+        "policy_file",
         "envelope",
         "tick",
         "end",
@@ -50,6 +51,7 @@ def test_every_example_is_read() -> None:
         "presence",
         "absence",
         *CONTROL,
+        "dead_letter",
         "chat_text",
     }
 
@@ -60,6 +62,20 @@ def test_policy() -> None:
     assert policy == DEFAULT_POLICY
     assert policy.canonical.decode() == example["canonical"]
     assert blake3(example["canonical"].encode()).hexdigest() == policy.hash.hex() == example["hash"]
+
+
+def test_policy_file() -> None:
+    example = EXAMPLES["policy_file"]
+    schedule = PolicySchedule.decode(example["file"])
+    assert [[epoch_s, schedule.at(epoch_s).version] for epoch_s, _ in example["in_force"]] == example["in_force"]
+
+
+def test_dead_letter() -> None:
+    example = EXAMPLES["dead_letter"]
+    found = dead.decode(example["json"].encode())
+    refused = bytes.fromhex(example["payload"])
+    assert (found.hash, found.length, found.payload) == (blake3(refused).hexdigest(), len(refused), None)
+    assert dead.encode(dead.dead_letter("record", found.where, found.reason, refused)).decode() == example["json"]
 
 
 def test_keys_and_refs() -> None:

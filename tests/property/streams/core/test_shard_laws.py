@@ -6,7 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from schemas.dead import decode as decode_dead
 from schemas.envelope import encode
+from schemas.policy import Policy, PolicySchedule
 from streams.core import hashing
 from tests import logs, oracle
 from tests.logs import LENGTH_MS, PEPPER, POLICY, T0, Event, World, envelope, run_through
@@ -24,9 +26,13 @@ def headers(world: World) -> dict[tuple[str, int, int], bytes]:
     return {key: sealed.header.encode() for key, sealed in world.seals().items()}
 
 
-@given(st.lists(logs.records(), max_size=25))
-def test_shard_tells_what_the_oracle_tells(log: list[bytes]) -> None:
-    world, told = run_through(log), oracle.tell(log, POLICY, PEPPER)
+schedules = st.sampled_from([[(0, POLICY)], logs.CHANGED])
+"""One policy for all time, or one that changes in mid-stream."""
+
+
+@given(st.lists(logs.any_records(), max_size=25), schedules)
+def test_shard_tells_what_the_oracle_tells(log: list[bytes], policies: list[tuple[int, Policy]]) -> None:
+    world, told = run_through(log, PolicySchedule(policies)), oracle.tell(log, policies, PEPPER)
     assert headers(world) == {(seal.channel, seal.epoch_start_s, seal.revision): seal.header for seal in told.seals}
     seals = world.seals()
     for seal in told.seals:
@@ -35,12 +41,15 @@ def test_shard_tells_what_the_oracle_tells(log: list[bytes]) -> None:
         assert made.coverage == seal.coverage
     assert world.late() == told.late
     assert world.quarantined == told.quarantined
+    assert [letter.where["offset"] for letter in map(decode_dead, world.dead) if letter.what == "record"] == told.dead
 
 
-@given(st.lists(logs.records(), min_size=1, max_size=25), st.data())
-def test_crashes_anywhere_change_no_seal_and_lose_none(log: list[bytes], data: st.DataObject) -> None:
-    expected = run_through(log)
-    world = World(log)
+@given(st.lists(logs.any_records(), min_size=1, max_size=25), schedules, st.data())
+def test_crashes_anywhere_change_no_seal_and_lose_none(
+    log: list[bytes], policies: list[tuple[int, Policy]], data: st.DataObject
+) -> None:
+    expected = run_through(log, PolicySchedule(policies))
+    world = World(log, PolicySchedule(policies))
     crashes = data.draw(st.integers(1, 4), label="crashes")
     for life in range(crashes + 1):
         shard = world.start(summarise=data.draw(st.booleans(), label="summarise"))
@@ -54,12 +63,15 @@ def test_crashes_anywhere_change_no_seal_and_lose_none(log: list[bytes], data: s
                 world.committed = max(world.committed, shard.low_water())
     assert headers(world) == headers(expected)
     assert world.late() == expected.late()
+    assert set(world.dead) == set(expected.dead)
 
 
-@given(st.lists(logs.records(), min_size=1, max_size=20), st.data())
-def test_stopped_worker_that_goes_on_later_changes_no_seal(log: list[bytes], data: st.DataObject) -> None:
-    expected = run_through(log)
-    world = World(log)
+@given(st.lists(logs.any_records(), min_size=1, max_size=20), schedules, st.data())
+def test_stopped_worker_that_goes_on_later_changes_no_seal(
+    log: list[bytes], policies: list[tuple[int, Policy]], data: st.DataObject
+) -> None:
+    expected = run_through(log, PolicySchedule(policies))
+    world = World(log, PolicySchedule(policies))
     shards = [world.start()]
     while min(shard.next for shard in shards) < len(log):
         if len(shards) < 3 and data.draw(st.booleans(), label="a second worker starts"):

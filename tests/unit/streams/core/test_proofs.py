@@ -150,6 +150,22 @@ def test_a_bundle_that_lacks_a_field_or_has_one_more_does_not_hold(
     assert not holds(json.dumps({**fields, "policy": policy}).encode(), hour, ref)
 
 
+@pytest.mark.parametrize("field", ["leaf", "seal"])
+def test_hex_with_a_line_end_behind_it_is_no_hex(field: str) -> None:
+    _, _, _, text = bundles()[0]
+    fields = json.loads(text)
+    with pytest.raises(SchemaError, match=field):
+        decode(json.dumps({**fields, field: fields[field] + "\n"}))
+
+
+def test_a_bundle_nested_beyond_reason_is_a_schema_error() -> None:
+    _, _, _, text = bundles()[0]
+    for depth in (500, 900, 100_000):
+        deep = text.replace(b'"grace_s":120', b'"grace_s":' + b"[" * depth + b"]" * depth)
+        with pytest.raises(SchemaError):
+            verify_bundle(decode(deep))
+
+
 def test_white_space_changes_nothing() -> None:
     for _, hour, ref, text in bundles():
         assert holds(json.dumps(json.loads(text), indent=2).encode(), hour, ref)

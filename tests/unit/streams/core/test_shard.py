@@ -3,6 +3,7 @@
 import pytest
 
 from schemas.envelope import encode
+from schemas.policy import PolicySchedule
 from schemas.sealed import Closed, Late, decode_record
 from streams.core.shard import OutOfOrder, Shard
 from tests import logs
@@ -103,7 +104,30 @@ def test_a_reseal_of_an_epoch_that_was_never_sealed_makes_revision_0() -> None:
 def test_a_reseal_of_an_open_epoch_is_a_dead_letter() -> None:
     world = run_through([live(0, 5_000, at(5)), encode("reseal", C, "a", "s", 2, (T0, T0 + LENGTH_MS, "absent"))])
     assert keys(world) == []
-    assert b"not the start of a closed epoch" in world.dead[0]
+    assert b"that is not a closed epoch" in world.dead[0]
+
+
+@pytest.mark.parametrize(("start_ms", "end_ms"), [(0, 9_000), (0, 2 * LENGTH_MS), (1, LENGTH_MS + 1)])
+def test_a_reseal_of_anything_but_one_epoch_is_a_dead_letter(start_ms: int, end_ms: int) -> None:
+    log = [live(0, 32_000, at(5)), encode("reseal", C, "a", "s", 2, (T0 + start_ms, T0 + end_ms, "absent"))]
+    world = run_through(log)
+    assert (keys(world), len(world.dead)) == ([(0, 0), (1, 0), (2, 0)], 1)
+
+
+def test_an_epoch_of_a_longer_grace_is_not_overtaken_by_the_next_one() -> None:
+    schedule = PolicySchedule(logs.CHANGED)  # epoch 0 waits for 17 s, epoch 1 for none
+    log = [live(0, 22_000, at(5)), live(22_000, 26_000, at(8, 2, who=1)), live(26_000, 27_000)]
+    assert keys(run_through(log[:2], schedule)) == []
+    world = run_through(log, schedule)
+    assert keys(world) == [(0, 0), (1, 0)]
+    assert leaf_counts(world) == [2, 0]
+    assert world.late() == {}
+
+
+def test_each_epoch_is_weighed_by_its_own_policy() -> None:
+    schedule = PolicySchedule(logs.CHANGED)
+    world = run_through([live(0, 30_000, Event(T0 + 5, 1, amount=7), Event(T0 + 10_005, 2, amount=7))], schedule)
+    assert [sealed.header.total_weight_centi for sealed in world.seals().values()] == [107, 22, 0]
 
 
 @pytest.mark.parametrize(("after_ms", "quarantined"), [(59_999, 0), (60_000, 1)])
@@ -124,6 +148,25 @@ def test_nothing_of_a_bad_record_counts() -> None:
     wrong_viewer = good.replace(b"twitch:id:7", b"twitch-id:7")
     world = run_through([wrong_viewer])
     assert (world.sealed, len(world.dead)) == ([], 1)
+
+
+def test_a_bad_viewer_in_a_record_of_late_events_only_is_found_too() -> None:
+    late_and_seen = envelope(C, [at(7, 2)], (T0 + 12_000, T0 + 15_000, "live"))
+    log = [live(0, 12_000, at(5)), late_and_seen.replace(b"twitch:id:8", b"twitch-id:8"), absent(12_000, 22_000)]
+    world = run_through(log)
+    assert (len(world.dead), world.late()) == (1, {})
+    assert [kind for _, _, kind in list(world.seals().values())[1].coverage] == ["live", "absent"]
+    assert list(world.seals().values())[1].coverage[0][1] == T0 + 12_000
+
+
+def test_a_revision_takes_nothing_of_a_bad_record() -> None:
+    over_the_edge = envelope(C, [at(9_500, 2)], (T0 + 9_000, T0 + 15_000, "live"))
+    reseal = encode("reseal", C, "a", "s", 2, (T0 + LENGTH_MS, T0 + 2 * LENGTH_MS, "absent"))
+    log = [live(0, 9_000, at(5)), over_the_edge.replace(b"twitch:id:8", b"twitch-id:8"),
+           live(9_000, 12_000), absent(12_000, 22_000), reseal]  # fmt: skip
+    seals = run_through(log).seals()
+    first, second = (seals[C, T0 // 1000 + 10, revision] for revision in (0, 1))
+    assert second.coverage == first.coverage
 
 
 def test_a_record_that_is_not_next_is_never_folded() -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import zstandard
 
@@ -13,7 +14,7 @@ from schemas.policy import DEFAULT_POLICY, PolicySchedule
 from streams.replay.folding import FoldOptions
 from streams.replay.output import SEALS
 from streams.replay.run import replay
-from streams.replay.verify import VerifyError, verify_against, verify_folder
+from streams.replay.verify import SealLine, VerifyError, verify_against, verify_folder
 
 OPTIONS = FoldOptions(PolicySchedule.of(DEFAULT_POLICY), b"\x11" * 32)
 
@@ -47,6 +48,37 @@ def test_an_untouched_folder_is_good(folder: Path, shared_dir: Path) -> None:
     for with_pepper in (True, False):
         again = verify_against(folder, [str(source(shared_dir))], OPTIONS, with_pepper=with_pepper)
         assert (again.compared, again.findings) == (7, [])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"leaf_count": 2**40},
+        {"leaf_count": -1},
+        {"revision": 70_000},
+        {"channel": "x" * 70_000},
+        {"coverage": [[1, 2, "seen"]]},
+        {"coverage": [[-1, 2, "live"]]},
+        {"root": "00"},
+        {"input_digest": "00" * 33},
+    ],
+    ids=str,
+)
+def test_a_value_that_fits_no_header_is_one_finding_and_no_crash(folder: Path, change: dict[str, Any]) -> None:
+    change_line(folder, lambda line: line.update(change))
+    result = verify_folder(folder)
+    assert (result.seals, len(result.findings)) == (7, 1)
+
+
+def test_a_seal_that_promises_more_leaves_than_memory_holds_is_a_finding(folder: Path) -> None:
+    def promise(line: dict[str, Any]) -> None:
+        line["leaf_count"] = 2**32 - 1
+        line["seal_hash"] = msgspec.convert(line, SealLine).header().hash().hex()
+
+    change_line(folder, promise)
+    assert [finding.what for finding in verify_folder(folder).findings] == [
+        "leaf dump has 4608 bytes; 4294967295 leaves take 412316860320"
+    ]
 
 
 FIELDS = [
