@@ -18,7 +18,7 @@ from streams.collect.fast_irc import PAD, read_columns
 from streams.collect.files import irc_lines
 from streams.collect.files.formats import BlockReader, ReadOptions, read_whole_block
 from streams.collect.files.lines import LineBlock
-from streams.collect.files.source import Source, open_source
+from streams.collect.files.source import Source
 from streams.collect.files.split import ByteRange, range_arrays, read_range, split_source
 from streams.replay.forking import can_fork
 from streams.replay.heap import keep_heap
@@ -36,25 +36,33 @@ Task = TypeVar("Task")
 
 
 def chunks_of(source: str, options: ReadOptions, pool: ProcessPoolExecutor | None, jobs: int) -> Iterator[Chunk]:
-    """All chunks of one input, settled, in order. Raises SourceError as open_source does."""
-    if pool is None:
-        yield from open_source(source, options)
-        return
-    ranges = split_source(source, 1 << 20, options, min_range_bytes=RANGE_BYTES)
-    derived, lines_before = DerivedIds(), 0
-    if ranges is not None:
-        for chunks in _in_order(pool, jobs, _read_range, ((part, options) for part in ranges)):
-            for chunk in chunks:
-                yield derived.settle(chunk.renumbered(lines_before))
-            lines_before += sum(chunk.lines for chunk in chunks)
+    """All chunks of one input, settled, in order. Raises SourceError as Source does."""
+    ranges = None if pool is None else split_source(source, 1 << 20, options, min_range_bytes=RANGE_BYTES)
+    if pool is not None and ranges is not None:
+        yield from _of_ranges(ranges, options, pool, jobs)
         return
     with Source(source, options) as opened:
-        read = opened.block_reader
-        if read is None:
-            yield from opened.chunks()
-            return
-        for chunk in _in_order(pool, jobs, _read_block, ((read, block) for block in opened.blocks())):
-            yield derived.settle(chunk)
+        yield from _of_opened(opened, pool, jobs)
+
+
+def _of_ranges(
+    ranges: Sequence[ByteRange], options: ReadOptions, pool: ProcessPoolExecutor, jobs: int
+) -> Iterator[Chunk]:
+    derived, lines_before = DerivedIds(), 0
+    for chunks in _in_order(pool, jobs, _read_range, ((part, options) for part in ranges)):
+        for chunk in chunks:
+            yield derived.settle(chunk.renumbered(lines_before))
+        lines_before += sum(chunk.lines for chunk in chunks)
+
+
+def _of_opened(opened: Source, pool: ProcessPoolExecutor | None, jobs: int) -> Iterator[Chunk]:
+    read = opened.block_reader
+    if pool is None or read is None:
+        yield from opened.chunks()
+        return
+    derived = DerivedIds()
+    for chunk in _in_order(pool, jobs, _read_block, ((read, block) for block in opened.blocks())):
+        yield derived.settle(chunk)
 
 
 NO_LOGINS: Final[Mapping[str, str]] = MappingProxyType({})
@@ -86,26 +94,31 @@ class RowReaders:
             self._pool = ProcessPoolExecutor(self._jobs, context, _begin, begin)
 
     def pieces(self, source: str, options: ReadOptions) -> Iterator[Piece]:
-        """One input in order. Raises SourceError as open_source does."""
-        derived, lines_before = DerivedIds(), 0
-        ranges = None
-        if self._pool is not None:
+        """One input in order. It is opened once where it is no plain file: what a pipe has given is gone. Raises
+        SourceError as Source does."""
+        pool, ranges = self._pool, None
+        if pool is not None:
             ranges = split_source(source, 1 << 20, options, min_range_bytes=RANGE_BYTES)
-        if ranges is not None and ranges[0].format == IRC:
-            assert self._pool is not None
-            for found in _in_order(self._pool, self._jobs, _put_range, ranges):
-                for piece in found:
-                    yield piece._replace(chunk=derived.settle(piece.chunk.renumbered(lines_before)))
-                lines_before += sum(piece.chunk.lines for piece in found)
+        if pool is not None and ranges is not None:
+            if ranges[0].format == IRC:
+                yield from self._range_pieces(pool, ranges)
+            else:
+                yield from map(Piece, _of_ranges(ranges, options, pool, self._jobs))
             return
-        if ranges is None:
-            with Source(source, options) as opened:
-                if opened.format.name == IRC:
-                    for piece in self._block_pieces(opened):
-                        yield piece._replace(chunk=derived.settle(piece.chunk))
-                    return
-        for chunk in chunks_of(source, options, self._pool, self._jobs):
-            yield Piece(chunk)
+        with Source(source, options) as opened:
+            if opened.format.name != IRC:
+                yield from map(Piece, _of_opened(opened, pool, self._jobs))
+                return
+            derived = DerivedIds()
+            for piece in self._block_pieces(opened):
+                yield piece._replace(chunk=derived.settle(piece.chunk))
+
+    def _range_pieces(self, pool: ProcessPoolExecutor, ranges: Sequence[ByteRange]) -> Iterator[Piece]:
+        derived, lines_before = DerivedIds(), 0
+        for found in _in_order(pool, self._jobs, _put_range, ranges):
+            for piece in found:
+                yield piece._replace(chunk=derived.settle(piece.chunk.renumbered(lines_before)))
+            lines_before += sum(piece.chunk.lines for piece in found)
 
     def _block_pieces(self, opened: Source) -> Iterator[Piece]:
         if self._pool is None:

@@ -42,7 +42,7 @@ def whole_file(
     source: str | Path, options: ReadOptions = AS_FOUND, formats: Formats = FORMATS
 ) -> Iterator[Chunk] | None:
     """The chunks of an input whose format reads files whole (the archive); None where it is one of lines."""
-    if str(source) == STDIN:
+    if str(source) == STDIN or not formats.files:
         return None
     path = Path(source)
     form = formats.file_format(path, _first_bytes(path), options.format)
@@ -50,8 +50,8 @@ def whole_file(
 
 
 def _first_bytes(path: Path) -> bytes:
-    """Up to 16 bytes of a file, none of a folder. Raises SourceError."""
-    if path.is_dir():
+    """Up to 16 bytes of a plain file, none of anything else: what a pipe has given is gone. Raises SourceError."""
+    if path.exists() and not path.is_file():
         return b""
     try:
         with path.open("rb") as file:

@@ -48,13 +48,13 @@ def split_source(
 ) -> list[ByteRange] | None:
     """Up to jobs ranges of about equal size, at least min_range_bytes each; None where the input must be read whole.
 
-    That is: standard input, packed files, formats whose lines lean on earlier ones, small files. Raises SourceError.
+    That is: standard input and pipes, packed files, formats whose lines lean on earlier ones, small files. Raises SourceError.
     """
-    if str(source) == STDIN:
+    if str(source) == STDIN or not Path(source).is_file():  # a pipe is read once, so not even its head may be looked at
         return None
     with Source(source, options, formats) as opened:
         size, name = opened.total_bytes or 0, opened.format.name
-        if opened.packing is not None or opened.block_reader is None or not Path(source).is_file():
+        if opened.packing is not None or opened.block_reader is None:
             return None
     count = min(jobs, size // min_range_bytes)
     if count < 2:
