@@ -48,7 +48,8 @@ def split_source(
 ) -> list[ByteRange] | None:
     """Up to jobs ranges of about equal size, at least min_range_bytes each; None where the input must be read whole.
 
-    That is: standard input and pipes, packed files, formats whose lines lean on earlier ones, small files. Raises SourceError.
+    That is: standard input and pipes, packed files, formats whose lines lean on earlier ones, small files. Raises
+    SourceError.
     """
     if str(source) == STDIN or not Path(source).is_file():  # a pipe is read once, so not even its head may be looked at
         return None
