@@ -10,7 +10,7 @@ import click
 
 from infra import compose
 from infra.cli.output import harmless, json_option, print_json
-from infra.cli.reading import read_pepper_file, reading_options
+from infra.cli.reading import check_read_options, read_pepper_file, reading_options
 from infra.settings import Settings
 from schemas import bundle as bundles
 from schemas import identity as identities
@@ -56,6 +56,7 @@ def verify(
             raise click.UsageError("--against needs --pepper-file FILE, or --no-pepper to check without refs")
         pepper = bytes(32) if pepper_file is None else read_pepper_file(pepper_file)
         options = FoldOptions(compose.schedule_of(settings.policy_file), pepper, ReadOptions(form, channel, tz), jobs)
+        check_read_options(options.read)
         result = verify_against(path, against, options, with_pepper=not no_pepper)
     if as_json:
         print_json(

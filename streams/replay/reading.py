@@ -9,18 +9,21 @@ import multiprocessing
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple, TypeVar
 
-from streams.collect.chunk import Chunk
+from streams.collect.chunk import Chunk, broken_off
 from streams.collect.derived_ids import DerivedIds
 from streams.collect.fast_irc import PAD, read_columns
 from streams.collect.files import irc_lines
+from streams.collect.files.errors import SourceError
 from streams.collect.files.formats import BlockReader, ReadOptions, read_whole_block
 from streams.collect.files.lines import LineBlock
 from streams.collect.files.source import Source
 from streams.collect.files.split import ByteRange, range_arrays, read_range, split_source
-from streams.replay.forking import can_fork
+from streams.replay.forking import ProcessLost, can_fork, leave_interrupts
 from streams.replay.heap import keep_heap
 from streams.replay.rows import RowCollector, RowFiles, Run
 
@@ -127,11 +130,13 @@ class RowReaders:
             yield from _in_order(self._pool, self._jobs, _put_block, opened.blocks())
 
     def rest(self) -> list[Run]:
-        """Where the last rows were put by; to be asked for once, when every input was read. Raises SpillError."""
+        """Where the last rows were put by; to be asked for once, when every input was read. Raises SpillError or
+        ProcessLost."""
         if self._pool is None:
             return self._own.rest()
-        waiting = [self._pool.submit(_put_rest) for _ in range(self._jobs)]
-        return [run for each in waiting for run in each.result()]
+        with _told():
+            waiting = [self._pool.submit(_put_rest) for _ in range(self._jobs)]
+            return [run for each in waiting for run in each.result()]
 
     def close(self) -> None:
         """End the processes; the files stay until the store that refers to them is closed."""
@@ -147,6 +152,7 @@ _all_at_rest: Any = None
 
 def _begin(files: RowFiles, length_ms: int, turns: Any, barrier: Any) -> None:
     global _mine, _all_at_rest
+    leave_interrupts()
     keep_heap()
     gc.freeze()
     _all_at_rest = barrier
@@ -167,14 +173,17 @@ def _put_range(part: ByteRange) -> list[Piece]:
     pieces: list[Piece] = []
     lines = 0
     # lines: of the arrays; blocks of lines come behind those and count from there.
-    for block in range_arrays(part, BLOCK_BYTES, PAD):
-        if isinstance(block, LineBlock):
-            piece = _put_block_of(_mine, block)
-            pieces.append(piece._replace(chunk=piece.chunk.renumbered(lines)))
-        else:
-            chunk, rows, logins = read_columns(block, lines + 1)
-            pieces.append(Piece(chunk, logins, *_mine.add(rows, chunk)))
-            lines += chunk.lines
+    try:
+        for block in range_arrays(part, BLOCK_BYTES, PAD):
+            if isinstance(block, LineBlock):
+                piece = _put_block_of(_mine, block)
+                pieces.append(piece._replace(chunk=piece.chunk.renumbered(lines)))
+            else:
+                chunk, rows, logins = read_columns(block, lines + 1)
+                pieces.append(Piece(chunk, logins, *_mine.add(rows, chunk)))
+                lines += chunk.lines
+    except SourceError as error:  # the ranges behind this one are read all the same, by whoever took them
+        pieces.append(Piece(broken_off(1 + sum(piece.chunk.lines for piece in pieces), str(error))))
     return pieces
 
 
@@ -199,11 +208,16 @@ def make_pool(jobs: int) -> ProcessPoolExecutor | None:
     """A pool of that many reading processes; None where one process does."""
     if jobs < 2:
         return None
-    return ProcessPoolExecutor(jobs, multiprocessing.get_context("fork" if can_fork() else "spawn"))
+    return ProcessPoolExecutor(jobs, multiprocessing.get_context("fork" if can_fork() else "spawn"), leave_interrupts)
 
 
 def _read_range(task: tuple[ByteRange, ReadOptions]) -> list[Chunk]:
-    return list(read_range(*task))
+    chunks: list[Chunk] = []
+    try:
+        chunks.extend(read_range(*task))
+    except SourceError as error:
+        chunks.append(broken_off(1 + sum(chunk.lines for chunk in chunks), str(error)))
+    return chunks
 
 
 def _read_block(task: tuple[BlockReader, LineBlock]) -> Chunk:
@@ -219,9 +233,19 @@ def _in_order(
 ) -> Iterator[Result]:
     """Results in the order of their tasks, with a bounded number of tasks out."""
     waiting: deque[Future[Result]] = deque()
-    for task in tasks:
-        waiting.append(pool.submit(work, task))
-        if len(waiting) >= IN_FLIGHT_PER_JOB * jobs:
+    with _told():
+        for task in tasks:
+            waiting.append(pool.submit(work, task))
+            if len(waiting) >= IN_FLIGHT_PER_JOB * jobs:
+                yield waiting.popleft().result()
+        while waiting:
             yield waiting.popleft().result()
-    while waiting:
-        yield waiting.popleft().result()
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """A process that has gone is an error of ours."""
+    try:
+        yield
+    except BrokenProcessPool as error:
+        raise ProcessLost("a reading process ended; look for a lack of memory and run it again") from error

@@ -68,6 +68,8 @@ class Source:
         self.name = str(source)
         self._options = options
         self.total_bytes: int | None = None
+        if self.name == STDIN and sys.stdin is None:
+            raise SourceError(f"{self.name}: standard input is closed; name a file")
         self._raw: BinaryIO = sys.stdin.buffer if self.name == STDIN else self._open(Path(source))
         try:
             self._stream = Unpacked(self._raw)

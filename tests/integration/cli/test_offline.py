@@ -2,6 +2,8 @@
 
 import gzip
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import click
@@ -93,15 +95,38 @@ def test_a_missing_file_is_named_before_anything_is_read(twzrd: Twzrd, shared_di
     assert not (tmp_path / "out" / "seals.jsonl").exists()
 
 
+@pytest.mark.parametrize(
+    ("option", "value", "said"),
+    [("--tz", "Mars", "time zone 'Mars' is unknown"), ("--format", "ircc", "ircc"), ("--channel", "a b", "'a b'")],
+)
+def test_an_option_that_no_file_can_be_read_by_is_an_error_before_anything_is_touched(
+    twzrd: Twzrd, shared_dir: Path, pepper_file: Path, tmp_path: Path, option: str, value: str, said: str
+) -> None:
+    out = tmp_path / "out"
+    twzrd("replay", kinds(shared_dir), "--out", out, "--pepper-file", pepper_file)
+    before = (out / "seals.jsonl").read_bytes()
+    for command in (("replay", kinds(shared_dir), "--out", out), ("load", kinds(shared_dir))):
+        assert said in twzrd(*command, option, value, code=1).err
+    assert (out / "seals.jsonl").read_bytes() == before
+
+
+def test_a_closed_standard_input_is_named(twzrd: Twzrd, pepper_file: Path, tmp_path: Path) -> None:
+    arguments = ["replay", "-", "--out", str(tmp_path / "out"), "--pepper-file", str(pepper_file)]
+    command = [sys.executable, "-m", "infra.cli", *arguments]
+    done = subprocess.run(["sh", "-c", 'exec "$@" <&-', "sh", *command], capture_output=True, check=False)
+    assert done.returncode == 1
+    assert b"standard input is closed" in done.stderr
+
+
 def test_a_truncated_gzip_gives_what_came_before(
     twzrd: Twzrd, shared_dir: Path, pepper_file: Path, tmp_path: Path
 ) -> None:
     whole = gzip.compress(kinds(shared_dir).read_bytes())
     torn = tmp_path / "torn.irc.gz"
     torn.write_bytes(whole[: len(whole) * 2 // 3])
-    told = twzrd(
-        "replay", torn, kinds(shared_dir), "--out", tmp_path / "out", "--pepper-file", pepper_file, "--json"
-    ).json
+    arguments = ("replay", torn, kinds(shared_dir), "--out", tmp_path / "out", "--pepper-file", pepper_file)
+    assert f"broke off: {torn} line " in twzrd(*arguments, code=1).err
+    told = twzrd(*arguments, "--json", code=1).json
     assert told["malformed"] >= 1
     assert told["seals"] == 7
     assert told["lines"] > 408
