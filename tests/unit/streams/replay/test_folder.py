@@ -16,11 +16,13 @@ from schemas.dead import DeadLetter
 from schemas.envelope import encode
 from schemas.errors import TwzrdError
 from schemas.policy import DEFAULT_POLICY, PolicySchedule
+from streams.collect.derived_ids import DerivedIds
 from streams.collect.files.errors import SourceError
+from streams.collect.spilling import SpillError
 from streams.log.archive import write_archive
 from streams.log.port import LogRecord
 from streams.replay.folder import OutputWriter
-from streams.replay.folding import FoldOptions
+from streams.replay.folding import Folding, FoldOptions
 from streams.replay.output import DEAD, LEAVES, PRIVATE, SEALS, OutputError
 from streams.replay.run import Replayed, replay
 from streams.replay.verify import verify_folder
@@ -234,3 +236,19 @@ def test_a_truncated_file_is_named_by_line_in_what_failed(tmp_path: Path, log: P
     assert failed.startswith(f"{torn} line ")
     assert failed.endswith("gzip data ends early")
     assert done[0].tally.lines == done[0].tally.events + done[0].tally.malformed
+
+
+@pytest.mark.parametrize("room_bytes", [0, 500])
+@pytest.mark.parametrize("kept", ["derived ids", "open epochs"])
+def test_a_disk_without_room_for_temporary_files_is_one_clear_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: str, room_bytes: int
+) -> None:
+    source = tmp_path / "log.tsv"
+    source.write_text("".join(f"2026-01-01 00:00:{second:02},000\tann\thi\n" for second in range(60)) * 2)
+    budget_bytes = 1 if kept == "open epochs" else 1 << 28
+    settings = FoldOptions(PolicySchedule.of(DEFAULT_POLICY), b"\x11" * 32, budget_bytes=budget_bytes)
+    if kept == "derived ids":
+        monkeypatch.setattr(DerivedIds.__init__, "__defaults__", (10,))
+    folding = Folding(settings, lambda letter: None)
+    with full_disk(room_bytes), pytest.raises(SpillError, match="TMPDIR"):
+        folding.take([str(source)])
