@@ -32,6 +32,8 @@ PART: Final = ".part"
 """Behind a name: of a file or folder that is not whole yet."""
 ZSTD_LEVEL: Final = 1
 """Refs do not compress: of 1M events level 3 took four times as long, for the same size."""
+MAX_RECORD_BYTES: Final = 1 << 30
+"""Of the private file: ten million viewers of one epoch."""
 _SAFE_LOGIN = re.compile(r"[a-z0-9_]{1,64}")
 
 
@@ -95,7 +97,9 @@ class SealFiles:
         except OSError as error:
             raise OutputError(f"{private}: {error}; make room and replay again") from error
         self._private_raw = os.fdopen(descriptor, "wb")
-        self._private = zstandard.ZstdCompressor(level=ZSTD_LEVEL).stream_writer(self._private_raw)
+        # No root stands for what is in here, so its frames bear a checksum.
+        private_packing = zstandard.ZstdCompressor(level=ZSTD_LEVEL, write_checksum=True)
+        self._private = private_packing.stream_writer(self._private_raw)
 
     def write(self, sealed: SealedEpoch, leaf_folder: str) -> Written:
         """Write one sealed epoch. Raises OutputError when the disk refuses."""
@@ -178,6 +182,9 @@ def read_private(path: Path) -> Iterator[Participants]:
     try:
         with path.open("rb") as raw, zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True) as stream:
             while length := stream.read(4):
-                yield _decoder.decode(stream.read(int.from_bytes(length, "little")))
+                size = int.from_bytes(length, "little")
+                if size > MAX_RECORD_BYTES:
+                    raise OutputError(f"{path} has a record of {size} bytes; it is damaged, replay again")
+                yield _decoder.decode(stream.read(size))
     except (OSError, zstandard.ZstdError, msgspec.DecodeError, UnicodeDecodeError) as error:
         raise OutputError(f"{path}: {error}; replay again") from error

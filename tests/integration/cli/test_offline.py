@@ -74,6 +74,29 @@ def test_replay_verify_and_proof(twzrd: Twzrd, shared_dir: Path, pepper_file: Pa
         assert "not about" in twzrd("verify", path, "--seal-hash", "0" * 64, code=1).err
 
 
+def test_verify_takes_several_raw_logs_and_no_option_in_vain(
+    twzrd: Twzrd, shared_dir: Path, pepper_file: Path, tmp_path: Path
+) -> None:
+    out, lines = tmp_path / "out", kinds(shared_dir).read_bytes().splitlines(keepends=True)
+    one, two = tmp_path / "one.irc", tmp_path / "two.irc"
+    one.write_bytes(b"".join(lines[:200]))
+    two.write_bytes(b"".join(lines[200:]))
+    twzrd("replay", one, two, "--out", out, "--pepper-file", pepper_file)
+    told = twzrd("verify", out, "--against", one, two, "--no-pepper", "--json").json
+    assert (told["compared"], told["good"]) == (7, True)
+    assert twzrd("verify", out, "--against", one, "--no-pepper", code=1).out.startswith("BAD")
+    twzrd("verify", out, "--pepper-file", pepper_file)
+    (tmp_path / "other").write_text("12" * 32)
+    assert "not the one these seals commit to" in twzrd("verify", out, "--pepper-file", tmp_path / "other", code=1).err
+    for arguments in (
+        (out, two),
+        (out, "--seal-hash", "0" * 64),
+        (out, "--against", one, "--no-pepper", "--pepper-file", pepper_file),
+        (out / "seals.jsonl", "--against", one, "--no-pepper"),
+    ):
+        assert "Usage" in twzrd("verify", *arguments, code=2).err
+
+
 def test_standard_input(twzrd: Twzrd, shared_dir: Path, pepper_file: Path, tmp_path: Path) -> None:
     data = kinds(shared_dir).read_bytes()
     arguments = ("replay", "-", "--out", tmp_path / "out", "--pepper-file", pepper_file)
