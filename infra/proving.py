@@ -17,7 +17,7 @@ from schemas.bundle import Bundle, ViewerOpening
 from schemas.errors import TwzrdError
 from streams.core.proofs import ProvableEpoch
 from streams.replay.output import PRIVATE, read_private
-from streams.replay.verify import SealLine, read_dump, read_seals
+from streams.replay.seal_lines import SealLine, read_dump, read_seals
 
 
 class NotFound(TwzrdError):

@@ -10,22 +10,26 @@ import click
 
 from infra import compose
 from infra.cli.output import harmless, json_option, print_json
-from infra.cli.reading import read_pepper_file, reading_options
+from infra.cli.reading import check_read_options, read_pepper_file, reading_options
 from infra.settings import Settings
 from schemas import bundle as bundles
 from schemas import identity as identities
 from schemas.errors import TwzrdError
 from streams.collect.files.formats import ReadOptions
 from streams.core.verify import Verified, verify_bundle
+from streams.replay.against import verify_against
 from streams.replay.folding import FoldOptions
-from streams.replay.verify import verify_against, verify_folder
+from streams.replay.verify import verify_folder
 
 
 @click.command()
 @click.argument("path", type=click.Path(path_type=Path, exists=True))
-@click.option("--against", multiple=True, help="Raw log to fold again and compare; may be given several times.")
-@click.option("--pepper-file", type=click.Path(path_type=Path), help="With it a re-fold must give the same bytes.")
-@click.option("--no-pepper", is_flag=True, help="Check digest, totals and counts only; needs no secret.")
+@click.argument("files", nargs=-1)
+@click.option("--against", multiple=True, metavar="FILE...", help="Raw logs to fold again and compare.")
+@click.option(
+    "--pepper-file", type=click.Path(path_type=Path), help="With it refs are checked, and a re-fold byte for byte."
+)
+@click.option("--no-pepper", is_flag=True, help="Re-fold for digest, totals and counts only; needs no secret.")
 @click.option("--seal-hash", help="For a bundle: the seal hash you know from elsewhere; every byte is then bound.")
 @click.option("--jobs", type=click.IntRange(1, 64), default=1, show_default=True)
 @reading_options
@@ -34,6 +38,7 @@ from streams.replay.verify import verify_against, verify_folder
 def verify(
     settings: Settings,
     path: Path,
+    files: tuple[str, ...],
     against: tuple[str, ...],
     pepper_file: Path | None,
     no_pepper: bool,
@@ -44,18 +49,35 @@ def verify(
     tz: str,
     as_json: bool,
 ) -> None:
-    """Check a replay's or export's folder, or one proof bundle, offline. Exit code 1 where anything does not hold."""
+    """Check a replay's folder, or one proof bundle, offline. Exit code 1 where anything does not hold.
+
+    PATH: the folder, or the bundle. Further FILES are raw logs like those of --against.
+    """
+    if files and not against:
+        raise click.UsageError(f"{files[0]} is one path too many; raw logs come after --against")
+    against += files
     if path.is_file():
+        if against or pepper_file or no_pepper:
+            raise click.UsageError(
+                f"{path} is a file, so it is checked as a proof bundle, which takes only --seal-hash"
+            )
         _verify_file(path, seal_hash, as_json)
         return
+    if seal_hash:
+        raise click.UsageError(f"--seal-hash is for a proof bundle; {path} is a folder")
+    if pepper_file and no_pepper:
+        raise click.UsageError("--pepper-file or --no-pepper, not both")
     compose.enable_fast_hashing(settings)
+    pepper = None if pepper_file is None else read_pepper_file(pepper_file)
     if not against:
-        result = verify_folder(path)
+        result = verify_folder(path, pepper=pepper)
     else:
-        if bool(pepper_file) == no_pepper:
+        if pepper is None and not no_pepper:
             raise click.UsageError("--against needs --pepper-file FILE, or --no-pepper to check without refs")
-        pepper = bytes(32) if pepper_file is None else read_pepper_file(pepper_file)
-        options = FoldOptions(compose.schedule_of(settings.policy_file), pepper, ReadOptions(form, channel, tz), jobs)
+        options = FoldOptions(
+            compose.schedule_of(settings.policy_file), pepper or bytes(32), ReadOptions(form, channel, tz), jobs
+        )
+        check_read_options(options.read)
         result = verify_against(path, against, options, with_pepper=not no_pepper)
     if as_json:
         print_json(
@@ -124,7 +146,7 @@ def _facts(shown: Verified) -> dict[str, Any]:
     "--dir",
     "folder",
     type=click.Path(path_type=Path, exists=True),
-    help="A replay's or export's folder; default: the database.",
+    help="A replay's folder; default: the database.",
 )
 @click.option("--pepper-file", type=click.Path(path_type=Path), help="Default: home/keys.")
 @click.pass_obj

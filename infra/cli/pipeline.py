@@ -6,7 +6,7 @@ import click
 
 from infra import compose
 from infra.cli.output import json_option, print_json
-from infra.cli.reading import progress_bar, reading_options
+from infra.cli.reading import check_read_options, progress_bar, reading_options
 from infra.looping import run
 from infra.settings import Settings
 from streams.collect.files.formats import ReadOptions
@@ -32,10 +32,13 @@ def load(
     """Historic logs onto the log (Postgres or Kafka, by settings), as fast as it takes them."""
     from infra.loading import Loaded, Loader
 
+    read = ReadOptions(form, channel, tz)
+    check_read_options(read)
+
     async def main() -> Loaded:
         with progress_bar() as progress:
             async with compose.open_log(settings) as log:
-                return await Loader(log, ReadOptions(form, channel, tz), jobs, progress).load(files, end=not no_end)
+                return await Loader(log, read, jobs, progress).load(files, end=not no_end)
 
     done = run(main())
     counts = {

@@ -6,13 +6,17 @@ import stat
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
 from infra.cli.output import harmless
 from infra.keys import KeyFileError
+from streams.collect.files.errors import SourceError
+from streams.collect.files.formats import ReadOptions
+from streams.collect.files.names import STDIN
 
+ARCHIVE: Final = "archive"
 _log = logging.getLogger(__name__)
 
 
@@ -25,6 +29,21 @@ def reading_options(command: Any) -> Any:
     ):
         command = option(command)
     return command
+
+
+def check_read_options(options: ReadOptions) -> None:
+    """Raises SourceError for a format, a zone or a channel that no input can be read by, before anything is touched."""
+    if options == ReadOptions():
+        return
+    from streams.collect.files import source, tsv  # 20 ms to import, and an archive takes none of them
+    from streams.collect.files.local_time import zone
+
+    known = [*source.FORMATS.names, ARCHIVE]
+    if options.format is not None and options.format not in known:
+        raise SourceError(f"--format {options.format}: there is no such form; it is one of {', '.join(known)}")
+    zone(options.tz)
+    if options.channel is not None:
+        tsv.channel_of(STDIN, options)
 
 
 def read_pepper_file(path: Path) -> bytes:

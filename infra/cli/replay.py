@@ -7,10 +7,11 @@ from typing import Any
 import click
 
 from infra import compose
-from infra.cli.output import json_option, print_json
-from infra.cli.reading import progress_bar, read_pepper_file, reading_options
+from infra.cli.output import harmless, json_option, print_json
+from infra.cli.reading import check_read_options, progress_bar, read_pepper_file, reading_options
 from infra.settings import Settings
 from streams.collect.files.formats import ReadOptions
+from streams.collect.files.names import shown
 from streams.replay.folding import FoldOptions
 from streams.replay.run import Replayed
 from streams.replay.run import replay as run_replay
@@ -60,6 +61,7 @@ def replay(
         jobs,
         memory_mb << 20,
     )
+    check_read_options(options.read)
     with progress_bar() as progress:
         done = run_replay(files, out, options, progress)
     _print_replay(done, out, as_json)
@@ -83,14 +85,14 @@ def _print_replay(done: Replayed, out: Path, as_json: bool) -> None:
         **dict(sorted(tally.other.items())),
     }
     if as_json:
-        print_json({**counts, "failed_inputs": tally.failed_inputs, "out": str(out), "digest": done.digest})
+        print_json({**counts, "failed_inputs": tally.failed_inputs, "out": shown(str(out)), "digest": done.digest})
         return
     for name, value in counts.items():
         click.echo(f"{name.replace('_', ' '):<20} {value:>14,}")
     if tally.malformed:
-        click.echo(f"what could not be read is named in {out / 'dead.jsonl'}")
+        click.echo(f"what could not be read is named in {harmless(out / 'dead.jsonl')}")
     for name in tally.failed_inputs:
-        click.echo(f"broke off: {name}", err=True)
+        click.echo(f"broke off: {harmless(name)}", err=True)
     click.echo(f"digest {done.digest}")
 
 

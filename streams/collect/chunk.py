@@ -52,7 +52,8 @@ class PendingId(NamedTuple):
 
 @dataclass(slots=True)
 class Chunk:
-    """One piece of one input. Line numbers count from `first_line_number`, which is 1 at a range's or file's start."""
+    """One piece of one input. Line numbers count from `first_line_number`, which is 1 at a range's or file's start.
+    broken: at its last dead line the input could be read no further."""
 
     first_line_number: int
     lines: int
@@ -61,6 +62,7 @@ class Chunk:
     counts: Counter[str] = field(default_factory=Counter)
     dead: list[DeadLine] = field(default_factory=list)
     pending: list[PendingId] = field(default_factory=list)
+    broken: bool = False
 
     def renumbered(self, lines_before: int) -> "Chunk":
         """The same chunk of a range that starts after so many lines of its file."""
@@ -70,6 +72,13 @@ class Chunk:
             dead=[d._replace(line_number=d.line_number + lines_before) for d in self.dead],
             pending=[p._replace(line_number=p.line_number + lines_before) for p in self.pending],
         )
+
+
+def broken_off(line_number: int, reason: str) -> Chunk:
+    """A chunk that only says that, and why, its piece could not be read from that line on."""
+    return Chunk(
+        line_number, 1, counts=Counter({MALFORMED: 1}), dead=[dead_line(line_number, reason, b"")], broken=True
+    )
 
 
 class Rows:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streams.collect.chunk import Chunk
+from streams.collect.spilling import spilling
 from streams.collect.twitch import derived_id
 
 MAX_RECENT_LINES: Final = 262_144
@@ -42,7 +43,7 @@ class DerivedIds:
         self._runs: list[_Run] = []
 
     def settle(self, chunk: Chunk) -> Chunk:
-        """Put the final ids into chunk's columns and empty its pending list. Returns chunk."""
+        """Put the final ids into chunk's columns and empty its pending list. Returns chunk. Raises SpillError."""
         if not chunk.pending:
             return chunk
         ids_of = {channel: events.ids for channel, (_, events) in chunk.channels.items()}
@@ -118,7 +119,7 @@ def split_pending(chunk: Chunk) -> tuple[Chunk, Chunk]:
 
 def _on_disk(values: NDArray[Any]) -> NDArray[Any]:
     """The same values, mapped from a temporary file that goes with them."""
-    with tempfile.TemporaryFile() as file:
-        values.tofile(file)
+    with spilling(), tempfile.TemporaryFile() as file:
+        file.write(values.data)  # numpy's own writing does not notice a disk that is full at its end
         file.flush()
         return np.memmap(file, values.dtype, "r", shape=values.shape)

@@ -10,10 +10,11 @@ from schemas.dead import DeadLetter
 from schemas.policy import PolicySchedule
 from schemas.sealed import Late, SealedEpoch, decode_record
 from schemas.streams import DEAD
+from streams.collect.files.names import shown
 from streams.core.outputs import RESEAL, Output, ResealRequest
 from streams.core.reseal import reseal
 from streams.core.shard import Shard
-from streams.log.archive.files import ArchiveFile
+from streams.log.archive.files import ArchiveFile, find_files
 from streams.log.archive.layout import ArchiveError
 from streams.log.archive.reading import channel_groups, read_archive, read_group
 from streams.log.port import LogRecord
@@ -47,21 +48,30 @@ class ArchiveFold:
 
     def __init__(
         self,
-        root: Path,
+        roots: Sequence[Path],
         schedule: PolicySchedule,
         pepper: bytes,
         tally: Tally,
         dead: Callable[[DeadLetter], None],
         groups: Sequence[Group] | None = None,
     ) -> None:
-        """groups: fold these only, of those that `shareable` gave."""
-        self.root = root
+        """roots: folders and files of one archive. groups: fold these only, of those that `shareable` gave."""
+        self.roots = roots
         self._schedule = schedule
         self._pepper = pepper
         self._tally = tally
         self._dead = dead
         self._revisions: dict[tuple[str, int], int] = {}
-        self._groups = channel_groups(root, self._damaged) if groups is None else [group.files for group in groups]
+        if groups is None:
+            self._groups = channel_groups(roots, self._damaged)
+            self._look_for_others()
+        else:
+            self._groups = [group.files for group in groups]
+
+    def _look_for_others(self) -> None:
+        for root in self.roots:
+            if not find_files(root):
+                self._damaged(ArchiveError(f"{root} holds no files of the archive; name log files one by one"))
 
     def shareable(self) -> list[Group] | None:
         """The groups, where they may be folded and written apart: each of one channel under one login of its own."""
@@ -120,7 +130,7 @@ class ArchiveFold:
         revision = self._revisions.get((request.channel, request.epoch_start_s), -1) + 1
         records = (
             (offset, value)
-            for partition, offset, value in read_archive(self.root, request.channel, on_error=self._damaged_again)
+            for partition, offset, value in read_archive(self.roots, request.channel, on_error=self._damaged_again)
             if partition == shard.partition
         )
         sealed = reseal(
@@ -133,8 +143,9 @@ class ArchiveFold:
             self._tally.open_epochs += sum(1 for _ in shard.live_views())
 
     def _damaged(self, error: ArchiveError) -> None:
-        self._tally.failed_inputs.append(str(error))
-        self._dead(dead_letters.dead_letter("record", {"file": str(self.root)}, str(error), b""))
+        self._tally.failed_inputs.append(shown(str(error)))
+        self._tally.malformed += 1
+        self._dead(dead_letters.dead_letter("record", {"file": shown(str(self.roots[0]))}, shown(str(error)), b""))
 
     def _damaged_again(self, error: ArchiveError) -> None:
         """Reported when the archive was read the first time."""

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from schemas.dead import VERSION as DEAD_VERSION
-from schemas.dead import DeadLetter, dead_letter
+from schemas.dead import DeadLetter
 from schemas.policy import PolicySchedule
 from schemas.sealed import SealedEpoch
-from streams.collect.chunk import Chunk
+from streams.collect.chunk import Chunk, broken_off
 from streams.collect.files.errors import SourceError
 from streams.collect.files.formats import ReadOptions
-from streams.collect.files.names import STDIN, check_sources
+from streams.collect.files.names import STDIN, check_sources, shown
 from streams.core.sealing import Sealer
 from streams.replay.store import DEFAULT_BUDGET_BYTES, EpochStore, Key
 from streams.replay.tally import Tally
@@ -52,7 +52,7 @@ class Folding:
 
     def take(self, sources: Sequence[str]) -> None:
         """Read every input. Raises SourceError before anything is read where one does not exist; an input that
-        breaks later is named as a dead letter and in tally.failed_inputs, and the others go on."""
+        breaks later is named by line as a dead letter and in tally.failed_inputs, and the others go on."""
         check_sources(sources)
         readers = None
         try:
@@ -85,9 +85,7 @@ class Folding:
                 if self._progress is not None:
                     self._progress(source, taken, self.tally.lines)
         except SourceError as error:
-            self.tally.failed_inputs.append(source)
-            where: dict[str, str | int] = {"file": source, "line": self.tally.lines - lines + 1}
-            self._dead(dead_letter("line", where, str(error), b""))
+            self._take_chunk(source, broken_off(self.tally.lines - lines + 1, str(error)))
 
     def _take_chunk(self, source: str, chunk: Chunk) -> None:
         self.tally.lines += chunk.lines
@@ -100,8 +98,12 @@ class Folding:
                 self.store.add(channel, login, events)
         for dead in chunk.dead:
             self.tally.malformed += 1
-            where: dict[str, str | int] = {"file": source, "line": dead.line_number}
-            self._dead(DeadLetter(DEAD_VERSION, "line", where, dead.reason, dead.hash, dead.length))
+            where: dict[str, str | int] = {"file": shown(source), "line": dead.line_number}
+            self._dead(DeadLetter(DEAD_VERSION, "line", where, shown(dead.reason), dead.hash, dead.length))
+        if chunk.broken:
+            last = chunk.dead[-1]
+            place = "" if last.reason.startswith(source) else f"{source} line {last.line_number}: "
+            self.tally.failed_inputs.append(shown(place + last.reason))
 
     def seals(self) -> Iterator[SealedEpoch]:
         """Every sealed epoch: of the lines one revision each, of archives what their records say."""
@@ -125,21 +127,21 @@ class Folding:
             yield from archive.seals()
 
     def archives(self) -> Iterator["ArchiveFold"]:
-        """The archives among the inputs, each to be folded."""
-        for archive in self._archives:
-            yield self.archive(archive, self.tally, self._dead)
+        """The archive among the inputs, to be folded; several folders or files are one archive's."""
+        if self._archives:
+            yield self.archive(self._archives, self.tally, self._dead)
 
     def archive(
         self,
-        root: Path,
+        roots: Sequence[Path],
         tally: Tally,
         dead: Callable[[DeadLetter], None],
         groups: "Sequence[Group] | None" = None,
     ) -> "ArchiveFold":
-        """One archive, or some groups of it, under this folding's rules."""
+        """The archive, or some groups of it, under this folding's rules."""
         from streams.replay.archived import ArchiveFold  # Parquet takes 0.2 s to import: only where there is some
 
-        return ArchiveFold(root, self._options.schedule, self._options.pepper, tally, dead, groups)
+        return ArchiveFold(roots, self._options.schedule, self._options.pepper, tally, dead, groups)
 
 
 def _looks_archived(source: str) -> bool:

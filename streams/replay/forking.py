@@ -3,6 +3,7 @@
 import contextlib
 import gc
 import multiprocessing
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection
 from typing import TypeVar
@@ -15,6 +16,11 @@ Result = TypeVar("Result")
 
 class ProcessLost(TwzrdError):
     """A process of the replay ended without a result."""
+
+
+def leave_interrupts() -> None:
+    """In a process that works for another: Ctrl-C reaches both, and it is the other that ends them in good order."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def can_fork() -> bool:
@@ -59,6 +65,7 @@ def in_processes(works: Sequence[Callable[[], Result]]) -> list[Result]:
 def _do(work: Callable[[], Result], back: Connection) -> None:
     # What lives at the fork is not collected, so its pages stay shared; the rest goes with the process.
     gc.disable()
+    leave_interrupts()
     keep_heap()
     try:
         result: Result | TwzrdError = work()

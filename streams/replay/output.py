@@ -1,4 +1,5 @@
-"""What a replay leaves: seals.jsonl, a public leaf dump per epoch, one private file of who stands behind the refs.
+"""The files a replay leaves: seals.jsonl, a public leaf dump per epoch, one private file of who stands behind the refs.
+`folder` puts them together.
 
 DIR/seals.jsonl                                        a line a seal, sorted by channel, epoch, revision
 DIR/leaves/<login or id>/<epoch>.<revision>.leaves.zst leaf preimages in index order (public: refs and counts)
@@ -8,12 +9,10 @@ DIR/dead.jsonl                                         a line each thing that co
 
 import os
 import re
-import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Final, NamedTuple, Self
+from typing import Any, Final, NamedTuple
 
 import msgspec
 import orjson
@@ -29,9 +28,12 @@ SEALS: Final = "seals.jsonl"
 DEAD: Final = "dead.jsonl"
 PRIVATE: Final = "viewers.private.zst"
 LEAVES: Final = "leaves"
-LEAVES_PART: Final = "leaves.part"
+PART: Final = ".part"
+"""Behind a name: of a file or folder that is not whole yet."""
 ZSTD_LEVEL: Final = 1
 """Refs do not compress: of 1M events level 3 took four times as long, for the same size."""
+MAX_RECORD_BYTES: Final = 1 << 30
+"""Of the private file: ten million viewers of one epoch."""
 _SAFE_LOGIN = re.compile(r"[a-z0-9_]{1,64}")
 
 
@@ -95,7 +97,9 @@ class SealFiles:
         except OSError as error:
             raise OutputError(f"{private}: {error}; make room and replay again") from error
         self._private_raw = os.fdopen(descriptor, "wb")
-        self._private = zstandard.ZstdCompressor(level=ZSTD_LEVEL).stream_writer(self._private_raw)
+        # No root stands for what is in here, so its frames bear a checksum.
+        private_packing = zstandard.ZstdCompressor(level=ZSTD_LEVEL, write_checksum=True)
+        self._private = private_packing.stream_writer(self._private_raw)
 
     def write(self, sealed: SealedEpoch, leaf_folder: str) -> Written:
         """Write one sealed epoch. Raises OutputError when the disk refuses."""
@@ -129,7 +133,7 @@ class SealFiles:
 
 def _part_of(leaves: str) -> str:
     """Where a leaf dump lies until everything is whole: leaves.part/… for leaves/…"""
-    return LEAVES_PART + leaves.removeprefix(LEAVES)
+    return LEAVES + PART + leaves.removeprefix(LEAVES)
 
 
 def _write_file(path: str, data: bytes) -> None:
@@ -141,96 +145,6 @@ def _write_file(path: str, data: bytes) -> None:
             rest = rest[os.write(descriptor, rest) :]
     finally:
         os.close(descriptor)
-
-
-class OutputWriter:
-    """Writes one replay's folder. Files take their names when all is whole; an earlier replay's are replaced."""
-
-    def __init__(self, folder: Path) -> None:
-        """Makes the folder. Raises OutputError where it cannot, or where it holds something else."""
-        self.folder = folder
-        self._written: list[Written] = []
-        self._folders: dict[str, str] = {}
-        self._parts: list[Path] = []
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OutputError(f"--out {folder}: {error}; name a folder that can be written") from error
-        foreign = [
-            child.name
-            for child in folder.iterdir()
-            if child.name.split(".")[0] not in {"seals", "leaves", "viewers", "dead"}
-        ]
-        if foreign:
-            raise OutputError(f"--out {folder} holds {foreign[0]!r}, which is not a replay's; name an empty folder")
-        (folder / SEALS).unlink(missing_ok=True)
-        for old in (LEAVES, LEAVES_PART):
-            shutil.rmtree(folder / old, ignore_errors=True)
-        for left in folder.glob(PRIVATE + ".part*"):
-            left.unlink()
-        self._own = SealFiles(folder, self._new_part())
-        self._dead = (folder / (DEAD + ".part")).open("wb")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._own.abandon()
-        self._dead.close()
-
-    def seal(self, sealed: SealedEpoch) -> None:
-        """Write one sealed epoch. Raises OutputError when the disk refuses."""
-        leaf_folder = self.leaf_folder(sealed.header.channel, sealed.login)
-        self._written.append(self._own.write(sealed, leaf_folder))
-
-    def parts(self, count: int) -> list[Path]:
-        """Names for private files that as many other processes write; they go in this order behind our own."""
-        return [self._new_part() for _ in range(count)]
-
-    def take(self, written: Iterable[Written]) -> None:
-        """Take note of seals that another process has written."""
-        self._written += written
-
-    def leaf_folder(self, channel: str, login: str) -> str:
-        """One folder a channel: where two channels bore one login, the second goes by its id or hash."""
-        if channel not in self._folders:
-            name = folder_of(channel, login)
-            taken = name in self._folders.values()
-            self._folders[channel] = folder_of(channel, "") if taken else name
-        return self._folders[channel]
-
-    def dead(self, letter: object) -> None:
-        """Write one dead letter."""
-        self._dead.write(msgspec.json.encode(letter) + b"\n")
-
-    def finish(self) -> str:
-        """Give the files their names and return the digest: blake3 of all seal hashes, sorted, concatenated."""
-        self._written.sort(key=lambda one: one.place)
-        self._own.close()
-        try:
-            self._dead.close()
-            with self._parts[0].open("ab") as whole:
-                for part in self._parts[1:]:
-                    with part.open("rb") as one:  # frames of zstd may follow each other
-                        shutil.copyfileobj(one, whole, 1 << 20)
-                    part.unlink()
-            seals = self.folder / (SEALS + ".part")
-            with seals.open("wb") as out:
-                out.writelines(one.line + b"\n" for one in self._written)
-            if (self.folder / LEAVES_PART).exists():
-                (self.folder / LEAVES_PART).replace(self.folder / LEAVES)
-            self._parts[0].replace(self.folder / PRIVATE)
-            (self.folder / (DEAD + ".part")).replace(self.folder / DEAD)
-            seals.replace(self.folder / SEALS)
-        except OSError as error:
-            raise OutputError(f"{self.folder}: {error}; make room and replay again") from error
-        return digest([one.seal_hash for one in self._written])
-
-    def _new_part(self) -> Path:
-        self._parts.append(self.folder / f"{PRIVATE}.part{len(self._parts)}")
-        return self._parts[-1]
 
 
 def digest(seal_hashes: list[bytes]) -> str:
@@ -268,6 +182,9 @@ def read_private(path: Path) -> Iterator[Participants]:
     try:
         with path.open("rb") as raw, zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True) as stream:
             while length := stream.read(4):
-                yield _decoder.decode(stream.read(int.from_bytes(length, "little")))
+                size = int.from_bytes(length, "little")
+                if size > MAX_RECORD_BYTES:
+                    raise OutputError(f"{path} has a record of {size} bytes; it is damaged, replay again")
+                yield _decoder.decode(stream.read(size))
     except (OSError, zstandard.ZstdError, msgspec.DecodeError, UnicodeDecodeError) as error:
         raise OutputError(f"{path}: {error}; replay again") from error

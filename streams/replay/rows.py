@@ -16,11 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schemas.columns import MESSAGE, EventColumns, distinct
-from schemas.errors import TwzrdError
 from schemas.identity import ID_PREFIX
 from schemas.packed import PackedPairs
 from streams.collect.chunk import Chunk
 from streams.collect.fast_irc import FastRows
+from streams.collect.spilling import SpillError, spilling
 
 ROWS_TOGETHER: Final = 131_072
 """Rows that a process collects, about 100 bytes each, before it puts them by: many, so that an epoch lies in few
@@ -32,10 +32,6 @@ MAX_ROOM_DIGITS: Final = 18
 """Longer numbers may not fit the arithmetic of the sorting; Twitch's have 10."""
 _encode = msgspec.msgpack.Encoder().encode
 _SEVEN_BITS, _HIGH_BITS = np.uint64(0x7F7F7F7F7F7F7F7F), np.uint64(0x8080808080808080)
-
-
-class SpillError(TwzrdError):
-    """A temporary file cannot take what memory cannot hold."""
 
 
 class Run(NamedTuple):
@@ -68,10 +64,8 @@ class RowFiles:
     """One unnamed temporary file for each reading process. Made before the processes are forked, which inherit it."""
 
     def __init__(self, count: int) -> None:
-        try:
+        with spilling():
             self._files: list[BinaryIO] = [_temporary() for _ in range(count)]
-        except OSError as error:
-            raise SpillError(f"cannot make a temporary file: {error}; make room or point TMPDIR elsewhere") from error
         self._ends = [0] * count
 
     def put(self, file: int, rows: _Rows, length_ms: int) -> list[Run]:
@@ -99,16 +93,11 @@ class RowFiles:
 
     def _write(self, file: int, data: memoryview) -> None:
         descriptor = self._files[file].fileno()
-        try:
+        with spilling():
             while data:
                 written = os.pwrite(descriptor, data, self._ends[file])
                 self._ends[file] += written
                 data = data[written:]
-        except OSError as error:
-            raise SpillError(
-                f"cannot spill {len(data)} bytes to {tempfile.gettempdir()}: {error}; "
-                "make room there or point TMPDIR elsewhere"
-            ) from error
 
     def events(self, runs: Sequence[Run]) -> EventColumns:
         """The rows of those runs as one batch; its viewers are a pair a row, a viewer as often as they have rows."""

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from streams.replay.folder import OutputWriter
 from streams.replay.folding import Folding, FoldOptions, Progress
-from streams.replay.output import OutputWriter
 from streams.replay.sealing import seal_all
 from streams.replay.tally import Tally
 
@@ -19,8 +19,8 @@ class Replayed:
 
 
 def replay(sources: Sequence[str], out: Path, options: FoldOptions, progress: Progress | None = None) -> Replayed:
-    """Fold and seal the inputs into the folder. Raises SourceError, OutputError or SpillError; then DIR has no
-    seals.jsonl."""
+    """Fold and seal the inputs into the folder. Raises SourceError, OutputError, SpillError or ProcessLost; then what
+    an earlier replay left there is still as it was."""
     with OutputWriter(out) as writer:
         folding = Folding(options, writer.dead, progress)
         folding.take(sources)

@@ -5,16 +5,17 @@ archive) until none is left, and writes leaf dumps and its own part of the priva
 the order of the private file's records rests on who was faster.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from schemas.dead import DeadLetter
 from schemas.sealed import SealedEpoch
+from streams.replay.folder import OutputWriter
 from streams.replay.folding import Folding
 from streams.replay.forking import Turns, can_fork, in_processes
-from streams.replay.output import OutputWriter, SealFiles, Written
+from streams.replay.output import SealFiles, Written
 from streams.replay.store import Key
 from streams.replay.tally import Tally
 
@@ -55,7 +56,7 @@ def _seal_archives(folding: Folding, writer: OutputWriter, jobs: int) -> None:
         folders = {group.channel: writer.leaf_folder(group.channel, group.login) for group in groups}
         turns = Turns([group.nbytes for group in groups])
         works = [
-            partial(_seal_groups, folding, archive.root, groups, turns, writer.folder, part, folders)
+            partial(_seal_groups, folding, archive.roots, groups, turns, writer.folder, part, folders)
             for part in writer.parts(min(jobs, len(groups)))
         ]
         _take(in_processes(works), folding, writer)
@@ -81,7 +82,7 @@ def _seal_keys(
 
 def _seal_groups(
     folding: Folding,
-    root: Path,
+    roots: Sequence[Path],
     groups: "list[Group]",
     turns: Turns,
     folder: Path,
@@ -93,7 +94,7 @@ def _seal_groups(
     def seals() -> Iterator[SealedEpoch]:
         for place in turns:
             tally, dead = Tally(), list[DeadLetter]()
-            for sealed in folding.archive(root, tally, dead.append, [groups[place]]).seals():
+            for sealed in folding.archive(roots, tally, dead.append, [groups[place]]).seals():
                 tally.take_seal(sealed)
                 yield sealed
             parts.append((place, tally, dead))

@@ -16,8 +16,9 @@ from schemas.columns import EventColumns
 from schemas.identity import ID_PREFIX
 from schemas.packed import encodable
 from streams.collect.cutting import window
+from streams.collect.spilling import spilling
 from streams.core.fold import EpochFold
-from streams.replay.rows import RowFiles, Run, SpillError
+from streams.replay.rows import RowFiles, Run
 
 DEFAULT_BUDGET_BYTES: Final = 256 * 1024 * 1024
 SEAL_WEIGHT: Final = 400
@@ -91,6 +92,10 @@ class EpochStore:
         self._held_bytes += into.nbytes - before
 
     def _spill(self) -> None:
+        with spilling():
+            self._put_folds_by()
+
+    def _put_folds_by(self) -> None:
         if self._file is None:
             self._file = tempfile.TemporaryFile(prefix="twzrd-spill-")  # noqa: SIM115 - lives as long as the store
         position = self._file.seek(0, 2)
@@ -102,13 +107,7 @@ class EpochStore:
                     *(column.tobytes() for column in (events.at, events.ids, events.kind, events.who, events.amount)),
                 )
             )
-            try:
-                self._file.write(data)
-            except OSError as error:
-                raise SpillError(
-                    f"cannot spill {len(data)} bytes to {tempfile.gettempdir()}: {error}; "
-                    "make room there or point TMPDIR elsewhere"
-                ) from error
+            self._file.write(data)
             self._segments.setdefault(key, []).append(_Segment(position, len(data)))
             position += len(data)
             self.spilled_bytes_total += len(data)

@@ -1,79 +1,23 @@
-"""`twzrd verify DIR`: every root recomputed from the leaf dumps and, with raw logs, every seal folded again.
+"""`twzrd verify DIR`: every root recomputed from the leaf dumps, and what lies beside them looked at.
 
-In: a folder as streams.replay.output describes it (a replay's or an export's). Out: findings, the first per seal.
-With the pepper a re-fold must give the same header byte for byte; without it the same input_digest, totals and
-multiset of counts.
+In: a folder as streams.replay.output describes it, and the pepper where there is one. Out: findings, the first per
+seal. `against` folds the raw logs again as well.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import msgspec
-import numpy as np
-import zstandard
 
-from schemas.dead import DeadLetter
+from schemas import dead as dead_letters
 from schemas.errors import TwzrdError
-from schemas.policy import Policy, PolicySchedule, decode_policy
-from schemas.seal import LEAF_BYTES, LEAF_DTYPE, SealHeader, coverage_hash, pepper_commit
-from schemas.sealed import SealedEpoch
-from streams.core.sealing import Sealer
+from schemas.seal import coverage_hash, epoch_tag, pepper_commit
+from streams.core.interning import pair_table
 from streams.core.verify import verify_dump
-from streams.replay.folding import Folding, FoldOptions
-from streams.replay.output import SEALS, digest
-
-_NO_PEPPER = bytes(32)
-"""Stands in where an auditor has no pepper: refs come out meaningless, counts and digests do not."""
-_PIECE_BYTES = 1 << 20
-_COUNTS = ("weight_centi", "messages", "subs", "resubs", "gifts", "bits", "raid_viewers")
-
-
-class VerifyError(TwzrdError):
-    """The folder cannot be checked at all."""
-
-
-class SealLine(msgspec.Struct, frozen=True):
-    """A line of seals.jsonl, as far as it is checked; unknown fields are ignored."""
-
-    channel: str
-    epoch_start_s: int
-    epoch_length_s: int
-    revision: int
-    leaf_count: int
-    total_weight_centi: str
-    total_messages: int
-    root: str
-    policy_hash: str
-    input_digest: str
-    coverage: list[tuple[int, int, str]]
-    coverage_hash: str
-    pepper_commit: str
-    seal_hash: str
-    leaves: str
-    policy: dict[str, Any]
-    login: str = ""
-
-    def header(self) -> SealHeader:
-        """The header these fields make."""
-        return SealHeader(
-            self.revision,
-            self.epoch_length_s,
-            self.epoch_start_s,
-            self.channel,
-            self.leaf_count,
-            int(self.total_weight_centi),
-            self.total_messages,
-            *(
-                bytes.fromhex(part)
-                for part in (self.root, self.policy_hash, self.input_digest, self.coverage_hash, self.pepper_commit)
-            ),
-        )
-
-    def policy_in_force(self) -> Policy:
-        """The policy printed beside the seal."""
-        return decode_policy(msgspec.json.encode(self.policy), "the seal's policy")
+from streams.replay.output import DEAD, LEAVES, PRIVATE, SEALS, Participants, digest, read_private
+from streams.replay.seal_lines import SealLine, VerifyError, read_dump, read_seals
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,39 +38,34 @@ class Verification:
     compared: int = 0
 
 
-def read_seals(folder: Path) -> list[SealLine]:
-    """seals.jsonl, strictly. Raises VerifyError naming the line."""
-    path = folder / SEALS
-    lines = []
-    try:
-        with path.open("rb") as file:
-            for number, line in enumerate(file, 1):
-                try:
-                    lines.append(msgspec.json.decode(line, type=SealLine))
-                except (msgspec.DecodeError, UnicodeDecodeError) as error:
-                    raise VerifyError(
-                        f"{path} line {number}: {error}; the file is damaged or not a replay's"
-                    ) from error
-    except OSError as error:
-        raise VerifyError(f"{path}: {error.strerror}; name a folder that replay or export wrote") from error
-    return lines
-
-
-def verify_folder(folder: Path, progress: Callable[[int, int], None] | None = None) -> Verification:
-    """Check every seal of the folder against its leaf dump, its printed policy, coverage and hash."""
+def verify_folder(
+    folder: Path, progress: Callable[[int, int], None] | None = None, pepper: bytes | None = None
+) -> Verification:
+    """Check every seal of the folder against its leaf dump, its printed policy, coverage and hash; then that seals and
+    dumps belong to each other one by one, and what else of a replay is there: dead.jsonl, the private file (with the
+    pepper every ref of it). Raises VerifyError where seals.jsonl cannot be read or the pepper is another."""
     lines = read_seals(folder)
+    check_pepper(lines, pepper)
     findings, hashes = [], []
     for done, line in enumerate(lines, 1):
         try:
             hashes.append(_check_line(folder, line))
-        except (TwzrdError, ValueError) as error:
-            findings.append(Finding(_place(line), str(error)))
+        except TwzrdError as error:
+            findings.append(Finding(place_of(line), str(error)))
         if progress is not None:
             progress(done, len(lines))
+    findings += _order(lines) + _dumps_of_nobody(folder, lines) + _dead(folder) + _private(folder, lines, pepper)
     return Verification(len(lines), digest(hashes), findings)
 
 
-def _place(line: SealLine) -> str:
+def check_pepper(lines: list[SealLine], pepper: bytes | None) -> None:
+    """Raises VerifyError where it is not the one that these seals commit to."""
+    if pepper is not None and any(line.pepper_commit != pepper_commit(pepper).hex() for line in lines):
+        raise VerifyError("the pepper is not the one these seals commit to; give the right one, or --no-pepper")
+
+
+def place_of(line: SealLine) -> str:
+    """A seal's place, for people."""
     return f"{line.channel} ({line.login}) at {line.epoch_start_s} revision {line.revision}"
 
 
@@ -140,105 +79,71 @@ def _check_line(folder: Path, line: SealLine) -> bytes:
     return header.hash()
 
 
-def read_dump(folder: Path, line: SealLine) -> bytes:
-    """The leaf dump of a seal, unpacked. Raises VerifyError on a missing, damaged, oversized or misplaced one."""
-    path = (folder / line.leaves).resolve()
-    if not path.is_relative_to((folder / "leaves").resolve()):
-        raise VerifyError(f"leaf dump {line.leaves!r} lies outside the folder")
-    size = LEAF_BYTES * line.leaf_count
+def _order(lines: list[SealLine]) -> list[Finding]:
+    return [
+        Finding(
+            place_of(after), "stands twice" if before.place == after.place else f"stands at the wrong place of {SEALS}"
+        )
+        for before, after in pairwise(lines)
+        if before.place >= after.place
+    ]
+
+
+def _dumps_of_nobody(folder: Path, lines: list[SealLine]) -> list[Finding]:
+    named = {line.leaves for line in lines}
+    there = (path.relative_to(folder).as_posix() for path in (folder / LEAVES).rglob("*") if not path.is_dir())
+    return [Finding(name, "no seal names this leaf dump") for name in sorted(there) if name not in named]
+
+
+def _dead(folder: Path) -> list[Finding]:
     try:
-        data = bytearray()
-        with path.open("rb") as file, zstandard.ZstdDecompressor().stream_reader(file) as stream:
-            # Piece by piece: room for all that the line promises would be made before a byte of it was there.
-            while len(data) <= size and (piece := stream.read(min(size + 1 - len(data), _PIECE_BYTES))):
-                data += piece
-    except (OSError, zstandard.ZstdError) as error:
-        raise VerifyError(f"leaf dump {line.leaves}: {error}; fetch it again") from error
-    return bytes(data)
+        with (folder / DEAD).open("rb") as file:
+            for number, line in enumerate(file, 1):
+                try:
+                    dead_letters.decode(line)
+                except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+                    return [Finding(f"{DEAD} line {number}", f"is no dead letter: {error}")]
+    except FileNotFoundError:
+        pass  # only what is public was handed over
+    except OSError as error:
+        return [Finding(DEAD, f"cannot be read: {error.strerror}")]
+    return []
 
 
-def verify_against(folder: Path, sources: Sequence[str], options: FoldOptions, *, with_pepper: bool) -> Verification:
-    """verify_folder, then fold the raw logs again and compare. Coverage is the seal's where the logs state none."""
-    result = verify_folder(folder)
-    ours = read_seals(folder)
-    schedule = _schedule_of(ours) if ours else options.schedule
-    if with_pepper and any(line.pepper_commit != pepper_commit(options.pepper).hex() for line in ours):
-        raise VerifyError("the pepper is not the one these seals commit to; give the right one, or --no-pepper")
-    pepper = options.pepper if with_pepper else _NO_PEPPER
-    folding = Folding(FoldOptions(schedule, pepper, options.read, options.jobs, options.budget_bytes), _ignore)
-    folding.take(sources)
-    wanted = _by_key(ours)
-    for sealed in _refolded(folding, wanted):
-        key = (sealed.header.channel, sealed.header.epoch_start_s, sealed.header.revision)
-        line = wanted.pop(key, None)
-        if line is None:
-            place = f"{key[0]} at {key[1]} revision {key[2]}"
-            result.findings.append(Finding(place, "the raw log gives a seal here, the folder has none"))
-            continue
-        result.compared += 1
-        difference = _difference(folder, line, sealed, with_pepper=with_pepper)
-        if difference is not None:
-            result.findings.append(Finding(_place(line), difference))
-    folding.store.close()
-    result.findings += [Finding(_place(line), "the raw log gives no such seal") for line in wanted.values()]
-    result.findings += [Finding(name, "could not be read to its end") for name in folding.tally.failed_inputs]
-    return result
+def _private(folder: Path, lines: list[SealLine], pepper: bytes | None) -> list[Finding]:
+    """The private file, where it is there: a record a seal, a name a leaf and, with the pepper, the names' refs."""
+    path = folder / PRIVATE
+    if not path.exists():
+        return []
+    waiting = {line.place: line for line in lines}
+    findings: list[Finding] = []
+    try:
+        for record in read_private(path):
+            line = waiting.pop((record.channel, record.epoch_start_s, record.revision), None)
+            if line is None:
+                place = f"{record.channel} at {record.epoch_start_s} revision {record.revision}"
+                findings.append(Finding(PRIVATE, f"has a record of {place} that no seal, or no second one, is of"))
+            elif (what := _misnamed(folder, line, record, pepper)) is not None:
+                findings.append(Finding(place_of(line), f"{PRIVATE}: {what}"))
+    except TwzrdError as error:
+        return [*findings, Finding(PRIVATE, str(error))]
+    return findings + [Finding(place_of(line), f"{PRIVATE} has no record of it") for line in waiting.values()]
 
 
-def _ignore(letter: DeadLetter) -> None:
-    """Dead lines were named when the log was first read; here they only must not count."""
-
-
-def _by_key(lines: list[SealLine]) -> dict[tuple[str, int, int], SealLine]:
-    return {(line.channel, line.epoch_start_s, line.revision): line for line in lines}
-
-
-def _schedule_of(lines: list[SealLine]) -> PolicySchedule:
-    """The policies printed beside the seals, each from the first epoch it is seen in."""
-    entries: list[tuple[int, Policy]] = []
-    for line in sorted(lines, key=lambda line: line.epoch_start_s):
-        policy = line.policy_in_force()
-        if not entries or entries[-1][1] != policy:
-            entries.append((line.epoch_start_s if entries else 0, policy))
-    return PolicySchedule(entries)
-
-
-def _refolded(folding: Folding, wanted: dict[tuple[str, int, int], SealLine]) -> Iterator[SealedEpoch]:
-    """The raw log's seals. A log of plain lines states no coverage and knows no lateness: its one fold of an epoch
-    stands beside the folder's latest revision, with that one's coverage."""
-    latest: dict[tuple[str, int], SealLine] = {}
-    for line in wanted.values():
-        known = latest.get((line.channel, line.epoch_start_s))
-        if known is None or known.revision < line.revision:
-            latest[line.channel, line.epoch_start_s] = line
-    sealer: Sealer = folding.sealer
-    for (channel, start_ms), events in folding.store.drain():
-        beside = latest.get((channel, start_ms // 1000))
-        revision, coverage = (beside.revision, beside.coverage) if beside else (0, [])
-        if beside is not None:
-            for earlier in range(revision):
-                wanted.pop((channel, start_ms // 1000, earlier), None)
-        sealed = sealer.seal(channel, "", start_ms // 1000, revision, events, coverage)
-        if sealed is not None:
-            yield sealed
-    yield from folding.archived_seals()
-
-
-def _difference(folder: Path, line: SealLine, sealed: SealedEpoch, *, with_pepper: bool) -> str | None:
-    """The first thing in which a seal and the raw log's differ, or None."""
-    mine, theirs = sealed.header, line.header()
-    hidden = {"root", "pepper_commit"}
-    for name in SealHeader.__struct_fields__:
-        if name in hidden and not with_pepper:
-            continue
-        got, want = getattr(mine, name), getattr(theirs, name)
-        if got != want:
-            shown = [value.hex() if isinstance(value, bytes) else value for value in (got, want)]
-            return f"{name}: the raw log gives {shown[0]}, the seal has {shown[1]}"
-    if not with_pepper:
-        leaves = np.frombuffer(read_dump(folder, line), LEAF_DTYPE)
-        theirs_counts = sorted(zip(*(leaves[name].tolist() for name in _COUNTS), strict=True))
-        ours_counts = sorted(zip(*(getattr(sealed.body.counts, name).tolist() for name in _COUNTS), strict=True))
-        if theirs_counts != ours_counts:
-            return "counts: the leaves' counts are not those of the raw log's viewers"
+def _misnamed(folder: Path, line: SealLine, record: Participants, pepper: bytes | None) -> str | None:
+    names = (len(record.identities), len(record.logins))
+    if names != (line.leaf_count, line.leaf_count):
+        return f"{names[0]} identities and {names[1]} logins of {line.leaf_count} leaves"
+    if pepper is None:
+        return None
+    table = pair_table()
+    numbers = table.intern(list(zip(record.identities, record.logins, strict=True)))
+    refs = table.pairs().refs(pepper, epoch_tag(line.channel, line.epoch_start_s))[numbers]
+    try:
+        dump = read_dump(folder, line)
+    except VerifyError:
+        return None  # found with its seal
+    for index, ref in enumerate(refs):
+        if ref.tobytes() != dump[96 * index + 16 : 96 * index + 48]:
+            return f"leaf {index} is not that of the viewer it names"
     return None

@@ -78,6 +78,7 @@ def read_whole_block(read: BlockReader, block: LineBlock) -> Chunk:
         chunk.dead.extend(block.dead)
         chunk.lines += len(block.dead)
         chunk.counts[MALFORMED] += len(block.dead)
+        chunk.broken = block.broken
     return chunk
 
 

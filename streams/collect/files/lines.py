@@ -18,11 +18,13 @@ BLOCK_BYTES: Final = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class LineBlock:
-    """Whole lines, and the dead lines met on the way to them; these are not part of data."""
+    """Whole lines, and the dead lines met on the way to them; these are not part of data. broken: the last of these is
+    where the input could be read no further."""
 
     first_line_number: int
     data: bytes
     dead: list[DeadLine] = field(default_factory=list)
+    broken: bool = False
 
 
 class ByteStream(Protocol):
@@ -49,15 +51,20 @@ def line_blocks(
             block = data[:cut]
             yield LineBlock(number, block)
             number += block.count(b"\n")
-        if len(carry) > MAX_LINE_BYTES:
+        if too_long(carry):
             dead, carry = _pass_over(stream, carry, number, block_bytes)
             yield LineBlock(number, b"", [dead])
             number += 1
     if stream.fault is not None:
         # The unfinished line belongs to the fault: where it was cut nobody knows.
-        yield LineBlock(number, b"", [dead_line(number, stream.fault, carry)])
+        yield LineBlock(number, b"", [dead_line(number, stream.fault, carry)], broken=True)
     elif carry:
         yield LineBlock(number, carry)
+
+
+def too_long(start: bytes) -> bool:
+    """Whether a line that starts with these bytes is beyond the bound; a carriage return may belong to its end."""
+    return len(start) - start.endswith(b"\r") > MAX_LINE_BYTES
 
 
 def _pass_over(stream: ByteStream, start: bytes, number: int, block_bytes: int) -> tuple[DeadLine, bytes]:

@@ -11,6 +11,7 @@ Generated load, `ts_ms`: {ts_ms, channel, user_id, login, kind, text}.
 Fields not named are ignored. Where there is no id it is derived from the line. Text is never kept.
 """
 
+import math
 import re
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -100,6 +101,8 @@ def read_event(raw: bytes) -> Event:
         line = _decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Malformed(f"not a JSON object of the documented form: {error}") from error
+    except RecursionError as error:
+        raise Malformed("not a JSON object of the documented form: it is nested too deeply") from error
     if line.at_ms is not None:
         return _ours(line, line.at_ms)
     if line.ts_ms is not None:
@@ -177,7 +180,7 @@ def _time(ts: int | float | str) -> int:
             moment = moment.replace(tzinfo=UTC)
         whole = moment.replace(microsecond=0)
         return int(whole.timestamp()) * 1000 + moment.microsecond // 1000
-    if ts != int(ts):
+    if not math.isfinite(ts) or ts != int(ts):
         raise Malformed("ts is not whole milliseconds")
     return int(ts)
 

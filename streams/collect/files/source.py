@@ -16,13 +16,23 @@ from streams.collect.derived_ids import DerivedIds
 from streams.collect.files import irc_lines, ndjson, stamped, tsv
 from streams.collect.files.decompress import Unpacked
 from streams.collect.files.errors import SourceError
-from streams.collect.files.formats import AS_FOUND, BlockReader, Formats, ReadOptions, read_whole_block
+from streams.collect.files.formats import (
+    AS_FOUND,
+    MAX_SNIFFED_LINES,
+    BlockReader,
+    Formats,
+    LineFormat,
+    ReadOptions,
+    read_whole_block,
+)
 from streams.collect.files.lines import LineBlock, line_blocks
 from streams.collect.files.names import STDIN
 
 FORMATS: Final = Formats(lines=(irc_lines.FORMAT, stamped.FORMAT, tsv.FORMAT, ndjson.FORMAT))
 """The formats of lines; `Formats(FORMATS.lines.values(), (archive,))` makes a set with whole-file ones."""
 _HEAD_BYTES: Final = 64 * 1024
+_MOST_HEAD_BYTES: Final = 32 * 1024 * 1024
+"""Of an input that begins with lines of no known form; the rest of it may be ordinary."""
 
 
 def open_source(source: str | Path, options: ReadOptions = AS_FOUND, formats: Formats = FORMATS) -> Iterator[Chunk]:
@@ -42,7 +52,7 @@ def whole_file(
     source: str | Path, options: ReadOptions = AS_FOUND, formats: Formats = FORMATS
 ) -> Iterator[Chunk] | None:
     """The chunks of an input whose format reads files whole (the archive); None where it is one of lines."""
-    if str(source) == STDIN:
+    if str(source) == STDIN or not formats.files:
         return None
     path = Path(source)
     form = formats.file_format(path, _first_bytes(path), options.format)
@@ -50,8 +60,8 @@ def whole_file(
 
 
 def _first_bytes(path: Path) -> bytes:
-    """Up to 16 bytes of a file, none of a folder. Raises SourceError."""
-    if path.is_dir():
+    """Up to 16 bytes of a plain file, none of anything else: what a pipe has given is gone. Raises SourceError."""
+    if path.exists() and not path.is_file():
         return b""
     try:
         with path.open("rb") as file:
@@ -68,17 +78,31 @@ class Source:
         self.name = str(source)
         self._options = options
         self.total_bytes: int | None = None
+        if self.name == STDIN and sys.stdin is None:
+            raise SourceError(f"{self.name}: standard input is closed; name a file")
         self._raw: BinaryIO = sys.stdin.buffer if self.name == STDIN else self._open(Path(source))
         try:
             self._stream = Unpacked(self._raw)
             self._head = self._stream.read(_HEAD_BYTES)
-            self.format = formats.line_format(self.name, self._head, options.format)
+            self.format = self._sniffed(formats)
         except OSError as error:
             self.close()
             raise SourceError(f"{self.name}: cannot be read: {error.strerror or error}") from error
         except SourceError:
             self.close()
             raise
+
+    def _sniffed(self, formats: Formats) -> LineFormat:
+        """The format, by more of the input where a long line hides the others. Raises SourceError, OSError."""
+        while True:
+            try:
+                return formats.line_format(self.name, self._head, self._options.format)
+            except SourceError:
+                enough = len(self._head) >= _MOST_HEAD_BYTES or self._head.count(b"\n") >= MAX_SNIFFED_LINES
+                more = b"" if enough or self._options.format is not None else self._stream.read(len(self._head))
+                if not more:
+                    raise
+                self._head += more
 
     def _open(self, path: Path) -> BinaryIO:
         try:

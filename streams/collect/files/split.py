@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from streams.collect.chunk import MAX_LINE_BYTES, Chunk
 from streams.collect.files.errors import SourceError
 from streams.collect.files.formats import AS_FOUND, Formats, ReadOptions, read_whole_block
-from streams.collect.files.lines import LineBlock, line_blocks
+from streams.collect.files.lines import LineBlock, line_blocks, too_long
 from streams.collect.files.names import STDIN
 from streams.collect.files.source import FORMATS, Source
 
@@ -48,13 +48,14 @@ def split_source(
 ) -> list[ByteRange] | None:
     """Up to jobs ranges of about equal size, at least min_range_bytes each; None where the input must be read whole.
 
-    That is: standard input, packed files, formats whose lines lean on earlier ones, small files. Raises SourceError.
+    That is: standard input and pipes, packed files, formats whose lines lean on earlier ones, small files. Raises
+    SourceError.
     """
-    if str(source) == STDIN:
+    if str(source) == STDIN or not Path(source).is_file():  # a pipe is read once, so not even its head may be looked at
         return None
     with Source(source, options, formats) as opened:
         size, name = opened.total_bytes or 0, opened.format.name
-        if opened.packing is not None or opened.block_reader is None or not Path(source).is_file():
+        if opened.packing is not None or opened.block_reader is None:
             return None
     count = min(jobs, size // min_range_bytes)
     if count < 2:
@@ -78,28 +79,28 @@ def read_range(part: ByteRange, options: ReadOptions = AS_FOUND, formats: Format
 def range_blocks(part: ByteRange) -> Iterator[LineBlock]:
     """The blocks of one range, numbered from its start. Raises SourceError where the file fails."""
     with _opened(part) as file:
-        yield from line_blocks(_Slice(file, part.end - part.start))
+        yield from line_blocks(_Slice(part, file, part.end - part.start))
 
 
 def range_arrays(part: ByteRange, block_bytes: int, padding: int) -> Iterator[NDArray[np.uint8] | LineBlock]:
     """The blocks of one range as arrays of their bytes, read straight into them, with that many zeros behind. An array
     is used again for the next block. From a line on that is too long, blocks as `range_blocks` gives them, whose
     numbers count from there. Raises SourceError where the file fails."""
-    room = np.empty(block_bytes + MAX_LINE_BYTES + padding, np.uint8)
+    room = np.empty(block_bytes + MAX_LINE_BYTES + 1 + padding, np.uint8)
     view, left, held = room.data, part.end - part.start, 0
     with _opened(part) as file:
         while left:
             got = file.readinto(view[held : held + min(block_bytes, left)])
             if not got:
-                break
+                raise _shorter(part)
             left -= got
             end = held + got
             cut = _behind_last_line_end(room[:end])
             rest = room[cut:end].tobytes()
-            if len(rest) > MAX_LINE_BYTES:
+            if too_long(rest):
                 if cut:
                     yield _closed(room, cut, padding)
-                yield from line_blocks(_Slice(file, left), rest)
+                yield from line_blocks(_Slice(part, file, left), rest)
                 return
             if cut:
                 yield _closed(room, cut, padding)
@@ -140,14 +141,21 @@ class _Slice:
 
     fault: str | None = None
 
-    def __init__(self, file: FileIO, length: int) -> None:
+    def __init__(self, part: ByteRange, file: FileIO, length: int) -> None:
+        self._part = part
         self._file = file
         self._left = length
 
     def read(self, size: int, /) -> bytes:
         data = self._file.read(min(size, self._left)) or b""
+        if self._left and not data:
+            raise _shorter(self._part)
         self._left -= len(data)
         return data
+
+
+def _shorter(part: ByteRange) -> SourceError:
+    return SourceError(f"{part.path}: became shorter while it was read; replay it when nobody writes to it")
 
 
 def _line_start(file: BinaryIO, position: int) -> int:

@@ -47,7 +47,7 @@ EVERYTHING: Final = Query()
 
 
 def read_archive(
-    root: Path,
+    root: Path | Sequence[Path],
     channel: str | None = None,
     from_ms: int | None = None,
     to_ms: int | None = None,
@@ -56,15 +56,16 @@ def read_archive(
 ) -> Iterator[tuple[int, int, bytes]]:
     """(partition, offset, value) of each record, channel after channel, each in (partition, offset) order.
 
-    root: the archive, a folder of it, or one file. channel: identity or login; from_ms, to_ms: see Query.
-    A damaged file is reported to on_error and the rest goes on; without on_error ArchiveError is raised at the end.
+    root: the archive, a folder of it, one file, or several of these. channel: identity or login; from_ms, to_ms: see
+    Query. A damaged file is reported to on_error and the rest goes on; without on_error ArchiveError is raised at the
+    end.
     """
     for partition, record in read_records(root, channel, from_ms, to_ms, on_error=on_error):
         yield partition, record.offset, record.value
 
 
 def read_records(
-    root: Path,
+    root: Path | Sequence[Path],
     channel: str | None = None,
     from_ms: int | None = None,
     to_ms: int | None = None,
@@ -82,11 +83,12 @@ def read_records(
         )
 
 
-def channel_groups(root: Path, report: Report, query: Query = EVERYTHING) -> list[list[ArchiveFile]]:
+def channel_groups(root: Path | Sequence[Path], report: Report, query: Query = EVERYTHING) -> list[list[ArchiveFile]]:
     """The files that may hold something asked for, those that share a channel together, in the order they are read.
     Groups may be read apart from each other, by several processes too. A damaged file is reported and left out."""
     files: list[ArchiveFile] = []
-    for name in find_files(root):
+    roots = [root] if isinstance(root, Path) else root
+    for name in sorted({name.path.resolve(): name for one in roots for name in find_files(one)}.values()):
         try:
             file = ArchiveFile(name)
         except ArchiveError as error:

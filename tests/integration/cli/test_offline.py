@@ -2,6 +2,8 @@
 
 import gzip
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import click
@@ -72,6 +74,29 @@ def test_replay_verify_and_proof(twzrd: Twzrd, shared_dir: Path, pepper_file: Pa
         assert "not about" in twzrd("verify", path, "--seal-hash", "0" * 64, code=1).err
 
 
+def test_verify_takes_several_raw_logs_and_no_option_in_vain(
+    twzrd: Twzrd, shared_dir: Path, pepper_file: Path, tmp_path: Path
+) -> None:
+    out, lines = tmp_path / "out", kinds(shared_dir).read_bytes().splitlines(keepends=True)
+    one, two = tmp_path / "one.irc", tmp_path / "two.irc"
+    one.write_bytes(b"".join(lines[:200]))
+    two.write_bytes(b"".join(lines[200:]))
+    twzrd("replay", one, two, "--out", out, "--pepper-file", pepper_file)
+    told = twzrd("verify", out, "--against", one, two, "--no-pepper", "--json").json
+    assert (told["compared"], told["good"]) == (7, True)
+    assert twzrd("verify", out, "--against", one, "--no-pepper", code=1).out.startswith("BAD")
+    twzrd("verify", out, "--pepper-file", pepper_file)
+    (tmp_path / "other").write_text("12" * 32)
+    assert "not the one these seals commit to" in twzrd("verify", out, "--pepper-file", tmp_path / "other", code=1).err
+    for arguments in (
+        (out, two),
+        (out, "--seal-hash", "0" * 64),
+        (out, "--against", one, "--no-pepper", "--pepper-file", pepper_file),
+        (out / "seals.jsonl", "--against", one, "--no-pepper"),
+    ):
+        assert "Usage" in twzrd("verify", *arguments, code=2).err
+
+
 def test_standard_input(twzrd: Twzrd, shared_dir: Path, pepper_file: Path, tmp_path: Path) -> None:
     data = kinds(shared_dir).read_bytes()
     arguments = ("replay", "-", "--out", tmp_path / "out", "--pepper-file", pepper_file)
@@ -93,15 +118,38 @@ def test_a_missing_file_is_named_before_anything_is_read(twzrd: Twzrd, shared_di
     assert not (tmp_path / "out" / "seals.jsonl").exists()
 
 
+@pytest.mark.parametrize(
+    ("option", "value", "said"),
+    [("--tz", "Mars", "time zone 'Mars' is unknown"), ("--format", "ircc", "ircc"), ("--channel", "a b", "'a b'")],
+)
+def test_an_option_that_no_file_can_be_read_by_is_an_error_before_anything_is_touched(
+    twzrd: Twzrd, shared_dir: Path, pepper_file: Path, tmp_path: Path, option: str, value: str, said: str
+) -> None:
+    out = tmp_path / "out"
+    twzrd("replay", kinds(shared_dir), "--out", out, "--pepper-file", pepper_file)
+    before = (out / "seals.jsonl").read_bytes()
+    for command in (("replay", kinds(shared_dir), "--out", out), ("load", kinds(shared_dir))):
+        assert said in twzrd(*command, option, value, code=1).err
+    assert (out / "seals.jsonl").read_bytes() == before
+
+
+def test_a_closed_standard_input_is_named(twzrd: Twzrd, pepper_file: Path, tmp_path: Path) -> None:
+    arguments = ["replay", "-", "--out", str(tmp_path / "out"), "--pepper-file", str(pepper_file)]
+    command = [sys.executable, "-m", "infra.cli", *arguments]
+    done = subprocess.run(["sh", "-c", 'exec "$@" <&-', "sh", *command], capture_output=True, check=False)
+    assert done.returncode == 1
+    assert b"standard input is closed" in done.stderr
+
+
 def test_a_truncated_gzip_gives_what_came_before(
     twzrd: Twzrd, shared_dir: Path, pepper_file: Path, tmp_path: Path
 ) -> None:
     whole = gzip.compress(kinds(shared_dir).read_bytes())
     torn = tmp_path / "torn.irc.gz"
     torn.write_bytes(whole[: len(whole) * 2 // 3])
-    told = twzrd(
-        "replay", torn, kinds(shared_dir), "--out", tmp_path / "out", "--pepper-file", pepper_file, "--json"
-    ).json
+    arguments = ("replay", torn, kinds(shared_dir), "--out", tmp_path / "out", "--pepper-file", pepper_file)
+    assert f"broke off: {torn} line " in twzrd(*arguments, code=1).err
+    told = twzrd(*arguments, "--json", code=1).json
     assert told["malformed"] >= 1
     assert told["seals"] == 7
     assert told["lines"] > 408

@@ -28,7 +28,7 @@ def test_the_archive_gives_the_same_seals_as_the_log(log: list[bytes], cut: int)
             if piece:
                 write_archive(Path(name), piece)
         tally = Tally()
-        made = list(ArchiveFold(Path(name), SCHEDULE, PEPPER, tally, lambda letter: None).seals())
+        made = list(ArchiveFold([Path(name)], SCHEDULE, PEPPER, tally, lambda letter: None).seals())
     assert sorted(sealed.header.encode() for sealed in made) == sorted(
         sealed.header.encode() for sealed in live.seals().values()
     )

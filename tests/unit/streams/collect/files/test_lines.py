@@ -64,3 +64,11 @@ def test_the_place_where_an_input_breaks_is_one_dead_line() -> None:
     assert [(b.first_line_number, b.data) for b in blocks if b.data] == [(1, b"a\nb\n")]
     dead = [letter for block in blocks for letter in block.dead]
     assert [(d.line_number, d.reason, d.length) for d in dead] == [(3, "gzip data ends early", 10)]
+
+
+def test_a_line_of_just_the_bound_lives_wherever_a_block_ends() -> None:
+    line = b"x" * MAX_LINE_BYTES + b"\r\n"
+    for block_bytes in range(MAX_LINE_BYTES - 1, MAX_LINE_BYTES + 4):
+        blocks = list(line_blocks(Stream(line + b"a\r\n"), block_bytes=block_bytes))
+        assert [block.dead for block in blocks if block.dead] == []
+        assert b"".join(block.data for block in blocks) == line + b"a\r\n"

@@ -100,6 +100,8 @@ def test_generated_load() -> None:
     [
         (b"{", "not a JSON object"),
         (b"[]", "not a JSON object"),
+        (b'{"channel":"c","more":' + b"[" * 60_000, "nested too deeply"),
+        (b'{"channel":"c","ts":1e999,"type":"message","user":"a"}', "not a JSON object|not whole"),
         (json.dumps(OURS).encode() * 2, "not a JSON object"),
         (b'{"channel":"\xff","at_ms":1}', "not a JSON object"),
         (json.dumps(OURS | {"at_ms": str(AT)}).encode(), "not a JSON object"),

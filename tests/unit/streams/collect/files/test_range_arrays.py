@@ -43,3 +43,17 @@ def test_arrays_are_the_blocks(lines: list[bytes], ended: bool, block_bytes: int
     assert [line for line in data.split(b"\n") if len(line) <= MAX_LINE_BYTES and line] == [
         line for block, _ in wanted for line in block.split(b"\n") if len(line) <= MAX_LINE_BYTES and line
     ]
+
+
+def test_a_line_of_just_the_bound_lives_wherever_an_array_ends() -> None:
+    line = b"x" * MAX_LINE_BYTES + b"\r\n"
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "file")
+        path.write_bytes(line + b"a\r\n")
+        for block_bytes in range(MAX_LINE_BYTES - 1, MAX_LINE_BYTES + 4):
+            whole = ByteRange(str(path), 0, len(line) + 3, "irc")
+            found = [
+                block[:-PADDING].tobytes() if isinstance(block, np.ndarray) else block
+                for block in range_arrays(whole, block_bytes, PADDING)
+            ]
+            assert found in ([line + b"a\r\n"], [line, b"a\r\n"]), block_bytes

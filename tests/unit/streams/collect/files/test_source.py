@@ -134,6 +134,17 @@ def test_of_a_truncated_gzip_all_before_is_used_and_the_end_is_one_dead_line(tmp
     assert [(d.line_number, d.reason, d.length) for d in read(path)[2]] == [(1, "gzip data ends early", 0)]
 
 
+@pytest.mark.parametrize("packed", [bytes, gzip.compress])
+def test_a_long_first_line_does_not_hide_the_form_of_the_others(
+    tmp_path: Path, packed: Callable[[bytes], bytes]
+) -> None:
+    path = tmp_path / "log"
+    path.write_bytes(packed(b"x" * 10_000_000 + b"\n" + tagged(1) + tagged(2)))
+    lines, counts, dead = read(path)
+    assert (lines, counts["events"]) == (3, 2)
+    assert [(d.line_number, d.length) for d in dead] == [(1, 10_000_000)]
+
+
 def test_bad_lines_are_dead_by_number_and_reason_and_the_rest_goes_on(tmp_path: Path) -> None:
     path = tmp_path / "bad.irc"
     path.write_bytes(
