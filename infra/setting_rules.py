@@ -3,15 +3,36 @@
 Used by infra.settings only.
 """
 
+import re
 from collections.abc import Callable
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
+
+SHOWN_CHARACTERS: Final = 100
+"""Of a value that is refused, in its error."""
+_LONGEST_NUMBER: Final = 20
+_HERE: Final = frozenset({"127.0.0.1", "localhost", "::1"})
+
+
+def shown(text: str) -> str:
+    """A refused value as an error may show it: what stands before an @ may be a user's password, so it is hidden."""
+    hidden = re.sub(r"(\w+://)?[^\s,]*@", r"\1(hidden)@", text)
+    return repr(hidden if len(hidden) <= SHOWN_CHARACTERS else hidden[:SHOWN_CHARACTERS] + "…")
+
+
+def _digits(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= _LONGEST_NUMBER
+
+
+def _port(text: str) -> bool:
+    return _digits(text) and 0 < int(text) < 65_536
 
 
 def whole(low: int, high: int) -> Callable[[str], int]:
     def parse(text: str) -> int:
-        if not (text.isascii() and text.isdigit() and low <= int(text) <= high):
+        if not (_digits(text) and low <= int(text) <= high):
             raise ValueError(f"a whole number from {low} to {high}")
         return int(text)
 
@@ -30,7 +51,10 @@ def one_of(*allowed: str) -> Callable[[str], str]:
 def path(text: str) -> Path:
     if "\0" in text:
         raise ValueError("a path")
-    return Path(text).expanduser().absolute()
+    try:
+        return Path(text).expanduser().absolute()
+    except RuntimeError:
+        raise ValueError("a path; whose home ~ stands for is not known here, so give it in full") from None
 
 
 def database_url(text: str) -> str:
@@ -42,14 +66,14 @@ def database_url(text: str) -> str:
 def bootstrap(text: str) -> str:
     for address in text.split(",") if text else []:
         host, colon, port = address.strip().rpartition(":")
-        if not (host and colon and port.isdigit() and 0 < int(port) < 65_536):
+        if not (host and colon and _port(port)):
             raise ValueError("empty for the development broker, or host:port, more of them with commas")
     return text
 
 
 def chat_server(text: str) -> str:
     host, colon, port = text.rpartition(":")
-    if not (host and colon and port.isdigit() and 0 < int(port) < 65_536):
+    if not (host and colon and _port(port)):
         raise ValueError("host:port; the port must speak TLS")
     return text
 
@@ -67,8 +91,18 @@ def topic_prefix(text: str) -> str:
     return text
 
 
+def _encrypted_or_here(url: str) -> bool:
+    """Whether an address has TLS, or does not leave this machine."""
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+    except ValueError:
+        return False
+    return bool(host) and (parts.scheme == "https" or (parts.scheme == "http" and host in _HERE))
+
+
 def http_url(text: str) -> str:
-    if not text.startswith(("https://", "http://127.0.0.1", "http://localhost")):
+    if not _encrypted_or_here(text):
         raise ValueError("an address https://…, or http:// on this machine")
     return text.rstrip("/")
 
@@ -117,6 +151,6 @@ class Secret:
 def rpc_urls(text: str) -> Secret:
     # The value is never put into a message: it may hold a provider's key.
     for url in text.split(","):
-        if not url.strip().startswith(("https://", "http://127.0.0.1", "http://localhost")):
+        if not _encrypted_or_here(url.strip()):
             raise ValueError("addresses https://…, or http:// on this machine, more of them with commas")
     return Secret(text)
