@@ -52,9 +52,8 @@ def pepper_of(settings: Settings) -> bytes:
                 "nothing was ever sealed with it, make a new one: twzrd keys init"
             )
         make_home(settings)
-        for made in keys.init(pepper, operator):
-            if made.made_now:
-                _log.info("%s made in %s; back it up: twzrd keys backup FOLDER", made.name, made.path)
+        if any(made.made_now for made in keys.init(pepper, operator)):
+            _log.info("keys made in %s; back them up: twzrd keys backup FOLDER", pepper.parent)
     return keys.read_pepper(pepper)
 
 

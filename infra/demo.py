@@ -83,6 +83,7 @@ async def run_demo(settings: Settings, *, once: bool, channels: int, hours: int,
 
         if stop.is_set():
             return STOPPED
+        console.print(f"starting {', '.join(part.name for part in parts)} …", highlight=False)
         supervisor = Supervisor(settings, parts, environment)
         supervisor.start()
         try:
@@ -121,14 +122,14 @@ class _Demo:
             self._console.print(self._table(sealed))
             await self._prove(sealed)
         self._console.print(
-            f"{self._events:,} events in {self._envelopes:,} envelopes, appended durably in {self._feed_s:.1f} s; "
-            f"{len(sealed)} epochs sealed; {time.monotonic() - began:.1f} s in all"
+            f"{self._events:,} events in {self._envelopes:,} envelopes, durable after {self._feed_s:.1f} s; "
+            f"{len(sealed)} epochs sealed\nafter {time.monotonic() - began:.1f} s. While this runs:"
         )
         for path, meaning in (
             ("/docs", "the API, to read and try"),
-            ("/v1/channels", "channels that were sealed"),
-            (f"/v1/channels/{sealed[0]['login']}/epochs", "epochs of one of them"),
-            ("/v1/stream", "seals and live boards as they come (server-sent events)"),
+            ("/v1/channels", "channels with seals"),
+            (f"/v1/channels/{sealed[0]['login']}/epochs", "epochs of one"),
+            ("/v1/stream", "live, as server-sent events"),
             ("/health", "whether all is well"),
             ("/metrics", "numbers for Prometheus"),
         ):
@@ -249,8 +250,8 @@ class _Demo:
         path = self._settings.home / "demo-proof.json"
         path.write_bytes(data)
         self._console.print(
-            f"proof fetched over HTTP and checked: {harmless(shown.identity)} took part in {harmless(row['login'])} at "
-            f"{row['epoch']}: {shown.messages} messages, {shown.amount_base_units / 10**9:,.0f} CHAT",
+            f"proof fetched over HTTP and checked: {harmless(shown.identity)} took part in {harmless(row['login'])}\n"
+            f"  at {row['epoch']}: {shown.messages} messages, {shown.amount_base_units / 10**9:,.0f} CHAT",
             highlight=False,
         )
         self._console.print(f"  check it again, offline: {_command()} verify {shlex.quote(str(path))}")
