@@ -10,16 +10,17 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-SHOWN_CHARACTERS: Final = 100
-"""Of a value that is refused, in its error."""
+SHOWN_CHARACTERS: Final = 300
+"""The longest refused value that its error shows."""
 _LONGEST_NUMBER: Final = 20
 _HERE: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 def shown(text: str) -> str:
     """A refused value as an error may show it: what stands before an @ may be a user's password, so it is hidden."""
-    hidden = re.sub(r"(\w+://)?[^\s,]*@", r"\1(hidden)@", text)
-    return repr(hidden if len(hidden) <= SHOWN_CHARACTERS else hidden[:SHOWN_CHARACTERS] + "…")
+    if len(text) > SHOWN_CHARACTERS:
+        return f"(a value of {len(text):,} characters)"
+    return repr(re.sub(r"(\w+://)?[^\s,]*@", r"\1(hidden)@", text))
 
 
 def _digits(text: str) -> bool:
@@ -58,9 +59,18 @@ def path(text: str) -> Path:
 
 
 def database_url(text: str) -> str:
-    if text and not text.startswith(("postgresql://", "postgres://")):
+    if text and not (text.startswith(("postgresql://", "postgres://")) and _ports_of_hosts(text)):
         raise ValueError("empty for the embedded server, or postgresql://user:password@host:port/database")
     return text
+
+
+def _ports_of_hosts(url: str) -> bool:
+    """Whether each host of a URL, with commas between, bears a port that can be, or none."""
+    try:
+        hosts = urlsplit(url).netloc.rpartition("@")[2].split(",")
+    except ValueError:
+        return False
+    return all(not port or _port(port) for port in (host.rpartition("]")[2].partition(":")[2] for host in hosts))
 
 
 def bootstrap(text: str) -> str:

@@ -107,11 +107,27 @@ def test_a_secret_that_is_not_allowed_is_not_shown_either() -> None:
 
 
 @pytest.mark.parametrize("variable", ["TWZRD_DATABASE_URL", "TWZRD_WEB_DATABASE_URL", "TWZRD_SIGNER_DATABASE_URL"])
-@pytest.mark.parametrize("value", ["mysql://ann:wont-be-seen@db/x", "postgresql:/a:wont-be-seen@db", "wont-be-seen"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        "mysql://ann:wont-be-seen@db/x",
+        "postgresql:/a:wont-be-seen@db",
+        "wont-be-seen",
+        "postgresql://a:wont-be-seen@db:x/y",
+    ],
+)
 def test_a_database_s_url_that_is_not_allowed_is_not_shown(variable: str, value: str) -> None:
     with pytest.raises(SettingsError, match=rf"{variable}=\(hidden\) is not allowed.* postgresql://") as caught:
         load(environ={variable: value})
     assert "wont-be-seen" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["a@db:5432/x", "a:b%40c@[::1]:5432/x", "db", "a@one:5432,two/x", "twzrd@/twzrd?host=%2Ftmp%2Fx&port=5432", ""],
+)
+def test_every_form_of_a_database_s_url_is_taken(value: str) -> None:
+    assert load(environ={"TWZRD_DATABASE_URL": f"postgresql://{value}"}).database_url == f"postgresql://{value}"
 
 
 def test_a_password_in_another_address_is_not_shown_either() -> None:
