@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from infra import compose, databases, fit_pepper, one_supervisor
+from infra.ports import must_be_free
 from infra.settings import Settings
 from infra.stopping import stop_on_signals
 from streams.log.port import LogError
@@ -129,6 +130,7 @@ async def run_up(settings: Settings, port: int | None, collect: Sequence[str] = 
     with contextlib.ExitStack() as stack:
         compose.make_home(settings)
         stack.enter_context(one_supervisor.alone(settings.home))
+        must_be_free(settings.api_host, settings.api_port if port is None else port)
         pepper = compose.pepper_of(settings)
         # Of an embedded server every child is a user, too: whoever ends last stops it, even if we are killed.
         dsn = stack.enter_context(compose.database(settings))
