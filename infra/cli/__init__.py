@@ -3,6 +3,7 @@
 import errno
 import gc
 import importlib
+import io
 import logging
 import os
 import sys
@@ -74,6 +75,9 @@ def main() -> None:
     """The installed command. A fault that we raise on purpose, or the system's no, is one line on standard error and
     exit code 1."""
     leave_on_signals()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal of another encoding than ours shows what it cannot say
+            stream.reconfigure(errors="backslashreplace")
     try:
         twzrd(prog_name="twzrd", standalone_mode=False)
     except click.ClickException as error:
@@ -92,11 +96,6 @@ def _tell(fault: Exception) -> int:
     first: BaseException = fault
     while isinstance(first, BaseExceptionGroup):
         first = first.exceptions[0]
-    if isinstance(first, BrokenPipeError):
-        logging.getLogger(__name__).debug("the reader of our output went away")
-        # What is still unwritten must not be tried again when the interpreter ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
     if isinstance(first, TwzrdError):
         click.echo(f"twzrd: {first}", err=True)
     elif isinstance(first, OSError):

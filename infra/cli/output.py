@@ -37,8 +37,8 @@ def print_rows(columns: Sequence[str], rows: Iterable[Mapping[str, object]], *, 
     from rich.text import Text
 
     table = Table(title=title or None, title_justify="left", box=None, pad_edge=False)
-    for column in columns:
-        table.add_column(column)
+    for index, column in enumerate(columns):
+        table.add_column(column, no_wrap=index == 0, overflow="fold")  # on a narrow terminal nothing is cut off
     for row in rows:
         table.add_row(*(Text(harmless(row.get(column))) for column in columns))
     # A pipe has no width: each row stays one line there, and nothing is cut or folded.
