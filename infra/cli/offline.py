@@ -44,7 +44,7 @@ def verify(
     tz: str,
     as_json: bool,
 ) -> None:
-    """Check a replay's or export's folder, or one proof bundle, offline. Exit code 1 where anything does not hold."""
+    """Check a replay's folder, or one proof bundle, offline. Exit code 1 where anything does not hold."""
     if path.is_file():
         _verify_file(path, seal_hash, as_json)
         return
@@ -124,7 +124,7 @@ def _facts(shown: Verified) -> dict[str, Any]:
     "--dir",
     "folder",
     type=click.Path(path_type=Path, exists=True),
-    help="A replay's or export's folder; default: the database.",
+    help="A replay's folder; default: the database.",
 )
 @click.option("--pepper-file", type=click.Path(path_type=Path), help="Default: home/keys.")
 @click.pass_obj

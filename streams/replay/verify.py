@@ -1,6 +1,6 @@
 """`twzrd verify DIR`: every root recomputed from the leaf dumps and, with raw logs, every seal folded again.
 
-In: a folder as streams.replay.output describes it (a replay's or an export's). Out: findings, the first per seal.
+In: a folder as streams.replay.output describes it (a replay's). Out: findings, the first per seal.
 With the pepper a re-fold must give the same header byte for byte; without it the same input_digest, totals and
 multiset of counts.
 """
@@ -107,7 +107,9 @@ def read_seals(folder: Path) -> list[SealLine]:
                         f"{path} line {number}: {error}; the file is damaged or not a replay's"
                     ) from error
     except OSError as error:
-        raise VerifyError(f"{path}: {error.strerror}; name a folder that replay or export wrote") from error
+        raise VerifyError(
+            f"{path}: {error.strerror}; name a folder that replay wrote (twzrd replay home/archive --out DIR makes one of what was collected)"
+        ) from error
     return lines
 
 
