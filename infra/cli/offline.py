@@ -23,7 +23,8 @@ from streams.replay.verify import verify_against, verify_folder
 
 @click.command()
 @click.argument("path", type=click.Path(path_type=Path, exists=True))
-@click.option("--against", multiple=True, help="Raw log to fold again and compare; may be given several times.")
+@click.argument("more", nargs=-1, metavar="[FILE]...")
+@click.option("--against", metavar="FILE...", multiple=True, help="Raw logs to fold again and compare: one or more.")
 @click.option("--pepper-file", type=click.Path(path_type=Path), help="With it a re-fold must give the same bytes.")
 @click.option("--no-pepper", is_flag=True, help="Check digest, totals and counts only; needs no secret.")
 @click.option("--seal-hash", help="For a bundle: the seal hash you know from elsewhere; every byte is then bound.")
@@ -34,6 +35,7 @@ from streams.replay.verify import verify_against, verify_folder
 def verify(
     settings: Settings,
     path: Path,
+    more: tuple[str, ...],
     against: tuple[str, ...],
     pepper_file: Path | None,
     no_pepper: bool,
@@ -45,6 +47,9 @@ def verify(
     as_json: bool,
 ) -> None:
     """Check a replay's folder, or one proof bundle, offline. Exit code 1 where anything does not hold."""
+    if more and not against:
+        raise click.UsageError(f"{more[0]}: one folder or bundle is verified at a time; raw logs stand after --against")
+    against += more
     if path.is_file():
         _verify_file(path, seal_hash, as_json)
         return
