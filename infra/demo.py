@@ -49,6 +49,7 @@ async def run_demo(settings: Settings, *, once: bool, channels: int, hours: int,
     after what the first left."""
     stop = stop_on_signals()
     console = Console(emoji=False, soft_wrap=True)
+    compose.make_home(settings)
     chain = prepare(settings)
     with contextlib.ExitStack() as stack:
         stack.enter_context(one_supervisor.alone(settings.home))

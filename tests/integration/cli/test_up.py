@@ -158,3 +158,4 @@ def test_ctrl_c_ends_a_demo_at_once_at_any_moment(tmp_path: Path) -> None:
         os.close(ours)
         assert b"exit code" not in seen and b"Traceback" not in seen, seen.decode()
         assert of_home(home) == []
+        assert home.stat().st_mode & 0o777 == 0o700, "what lies in it names people"
