@@ -71,13 +71,18 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         while not self._stop.is_set():
             began_s = loop.time()
-            process = await asyncio.create_subprocess_exec(
-                *self._command,
-                *part.arguments,
-                env=self._environment,
-                stdin=self._alive[0] if self._alive else asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.DEVNULL if part.quiet else None,
-            )
+            try:
+                process = await asyncio.create_subprocess_exec(
+                    *self._command,
+                    *part.arguments,
+                    env=self._environment,
+                    stdin=self._alive[0] if self._alive else asyncio.subprocess.DEVNULL,
+                    stdout=asyncio.subprocess.DEVNULL if part.quiet else None,
+                )
+            except OSError as error:  # no memory or no process left on this machine, for now
+                _log.error("%s cannot be started: %s; again in %.1f s", part.name, error, LAST_PAUSE_S)
+                await self._stopped_within(LAST_PAUSE_S)
+                continue
             ended = asyncio.create_task(process.wait())
             stopping = asyncio.create_task(self._stop.wait())
             await asyncio.wait((ended, stopping), return_when=asyncio.FIRST_COMPLETED)

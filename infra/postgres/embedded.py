@@ -15,6 +15,7 @@ import fcntl
 import logging
 import os
 import shutil
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -67,11 +68,12 @@ class EmbeddedPostgres:
                 self._owner_process = os.getpid()
                 fcntl.flock(self._owner, fcntl.LOCK_SH)
                 atexit.register(self.stop)
-            try:
-                found = postmaster.wait_ready(self.cluster) or self._start_server()
-            except BaseException:
-                self._let_go()
-                raise
+            with _signals_later():
+                try:
+                    found = postmaster.wait_ready(self.cluster) or self._start_server()
+                except BaseException:
+                    self._let_go()
+                    raise
         return self._dsn(found.socket_dir)
 
     @contextmanager
@@ -184,3 +186,14 @@ class EmbeddedPostgres:
             yield
         finally:
             os.close(descriptor)
+
+
+@contextmanager
+def _signals_later() -> Iterator[None]:
+    """What asks us to stop waits until the block is through: a start that is broken off would leave a server that
+    nobody stops."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -137,6 +137,20 @@ def sealing(tmp_path: Path) -> Generator[None, None, None]:
             process.terminate()
 
 
+@pytest.mark.parametrize("sign", ["cluster.unfinished", "cluster/postmaster.pid"])
+def test_ctrl_c_while_the_server_starts_leaves_none(tmp_path: Path, sign: str) -> None:
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("TWZRD_")}
+    home = tmp_path / "home"
+    command = [sys.executable, "-m", "infra.cli", "--home", str(home), "db", "migrate"]
+    with subprocess.Popen(command, env=clean, start_new_session=True) as process:
+        while not (home / "postgres" / sign).exists():
+            assert process.poll() is None
+        os.killpg(process.pid, signal.SIGINT)
+        assert process.wait(PATIENCE_S) == 130
+    assert of_home(home) == []
+    assert subprocess.run(command, env=clean, check=False).returncode == 0
+
+
 def test_ctrl_c_ends_a_demo_at_once_at_any_moment(tmp_path: Path) -> None:
     clean = {name: value for name, value in os.environ.items() if not name.startswith("TWZRD_")}
     home = tmp_path / "home"
