@@ -2,6 +2,7 @@
 imported where one is wanted, so that a command without them starts at once."""
 
 import contextlib
+import logging
 import os
 from collections.abc import AsyncIterator, Iterator
 from functools import partial
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from streams.log.kafka import KafkaSettings
     from streams.log.port import Log
 
+_log = logging.getLogger(__name__)
+
 
 def schedule_of(policy_file: Path | None) -> PolicySchedule:
     """The policies in force: the file's, or the built-in one. Raises SchemaError naming the field that is off."""
@@ -33,11 +36,25 @@ def schedule_of(policy_file: Path | None) -> PolicySchedule:
     return PolicySchedule.decode(data, f"policy file {policy_file}")
 
 
+def make_home(settings: Settings) -> None:
+    """The home, for its owner alone: what lies in it names people. One that is there stays as it is. Raises OSError."""
+    settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
 def pepper_of(settings: Settings) -> bytes:
-    """The pepper; made on first use unless the settings name a file of their own."""
+    """The pepper; made on a home's first use unless the settings name a file of their own. Raises KeyFileError, also
+    where one was there before: a new one in its place would seal what nobody can join with what was sealed so far."""
+    pepper, operator = settings.pepper_path, settings.operator_key_path
     if settings.pepper_file is None:
-        keys.init(settings.pepper_path, settings.operator_key_path)
-    return keys.read_pepper(settings.pepper_path)
+        if not os.path.lexists(pepper) and settings.operator_key_file is None and operator.exists():
+            raise keys.KeyFileError(
+                f"pepper file {pepper} is gone (the operator key made after it is there); restore it from a backup. If "
+                "nothing was ever sealed with it, make a new one: twzrd keys init"
+            )
+        make_home(settings)
+        if any(made.made_now for made in keys.init(pepper, operator)):
+            _log.info("keys made in %s; back them up: twzrd keys backup FOLDER", pepper.parent)
+    return keys.read_pepper(pepper)
 
 
 def enable_fast_hashing(settings: Settings) -> bool:
@@ -60,9 +77,12 @@ def database(settings: Settings) -> Iterator[str]:
         return
     from infra.postgres import EmbeddedPostgres
 
+    make_home(settings)
     server = EmbeddedPostgres(settings.postgres_dir)
     try:
-        yield server.start()
+        dsn = server.start()
+        with server.kept():
+            yield dsn
     finally:
         server.stop()
 

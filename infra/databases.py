@@ -20,15 +20,24 @@ class DatabaseError(TwzrdError):
 
 @contextlib.asynccontextmanager
 async def connected(dsn: str) -> AsyncIterator[Any]:
-    """A connection; DatabaseError where the server cannot be reached."""
+    """A connection; DatabaseError where the server cannot be reached, goes away, or lacks a table."""
     try:
         connection = await asyncpg.connect(dsn, timeout=30)
-    except (OSError, asyncpg.PostgresError) as error:
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         raise DatabaseError(
             f"the database cannot be reached: {error}; check TWZRD_DATABASE_URL, or the URL of its role"
         ) from error
+    except ValueError:
+        # What it says may show the URL, and so the password.
+        raise DatabaseError(
+            "the database's URL cannot be read; check TWZRD_DATABASE_URL, or that of its role"
+        ) from None
     try:
         yield connection
+    except (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError) as error:
+        raise DatabaseError(f"the database lacks a table: {error}; bring it up to date: twzrd db migrate") from error
+    except (asyncpg.PostgresConnectionError, asyncpg.InterfaceError) as error:
+        raise DatabaseError(f"the database went away: {error}; is it up?") from error
     finally:
         await connection.close()
 

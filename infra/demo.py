@@ -4,6 +4,7 @@ that is paid on a chain of its own (demo_chain, demo_claim)."""
 import asyncio
 import contextlib
 import dataclasses
+import shlex
 import time
 from pathlib import Path
 from typing import Any, Final
@@ -16,13 +17,13 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from infra import claiming, compose, databases, demo_claim
+from infra import claiming, compose, databases, demo_claim, one_supervisor
 from infra.cli.output import harmless
 from infra.demo_chain import DemoError, prepare
 from infra.keys import read_operator_key
 from infra.ports import free_port
 from infra.settings import Settings
-from infra.stopping import stop_on_signals
+from infra.stopping import run_unless_stopped, stop_on_signals
 from infra.supervisor import Part, Supervisor, parts_of
 from projections import read
 from schemas import bundle as bundles
@@ -40,20 +41,24 @@ HOLE_FROM_MS: Final = 20 * 60_000
 HOLE_MS: Final = 3 * 60_000
 RATE_PER_S_AND_CHANNEL: Final = 5.0
 TWITCH_LOGIN_PORT: Final = 8481
+STOPPED: Final = 130
 
 
 async def run_demo(settings: Settings, *, once: bool, channels: int, hours: int, port: int | None) -> int:
-    """Run it; returns the exit code. A second start goes on after what the first left."""
+    """Run it; returns the exit code: Ctrl-C's where it was asked to stop before all was shown. A second start goes on
+    after what the first left."""
     stop = stop_on_signals()
     console = Console(emoji=False, soft_wrap=True)
+    compose.make_home(settings)
     chain = prepare(settings)
-    compose.pepper_of(settings)
-    compose.enable_fast_hashing(settings)
-    port = free_port(settings.api_host, settings.api_port if port is None else port)
     with contextlib.ExitStack() as stack:
+        stack.enter_context(one_supervisor.alone(settings.home))
+        compose.pepper_of(settings)
+        compose.enable_fast_hashing(settings)
+        port = free_port(settings.api_host, settings.api_port if port is None else port)
         console.print("starting the embedded Postgres …")
         dsn = stack.enter_context(compose.database(settings))
-        environment = {"TWZRD_DATABASE_URL": dsn, "TWZRD_LOG_LEVEL": "warning", "TWZRD_API_PORT": str(port)}
+        environment = {"TWZRD_LOG_LEVEL": "warning", "TWZRD_API_PORT": str(port)}
         if settings.log == "kafka":
             environment["TWZRD_KAFKA_BOOTSTRAP"] = stack.enter_context(compose.broker(settings))
         await databases.migrate(dsn)
@@ -69,14 +74,22 @@ async def run_demo(settings: Settings, *, once: bool, channels: int, hours: int,
             users = [f"--user={one.user_id}:{one.login}" for one in demo_claim.known_people()]
             arguments = ["twitch-login", "--port", str(local_twitch), *users]
             parts.append(Part("twitch-login", arguments, quiet=True))
+        simulation = Simulation(SEED, channels, RATE_PER_S_AND_CHANNEL * channels)
+
+        async def show() -> None:
+            await chain.make_mint()
+            await _Demo(settings, dsn, port, simulation, console).run(hours)
+            if simulated:
+                await (demo_claim.prove if once else demo_claim.invite)(console, base, dsn, chain)
+
+        if stop.is_set():
+            return STOPPED
+        console.print(f"starting {', '.join(part.name for part in parts)} …", highlight=False)
         supervisor = Supervisor(settings, parts, environment)
         supervisor.start()
         try:
-            await chain.make_mint()
-            demo = _Demo(settings, dsn, port, Simulation(SEED, channels, RATE_PER_S_AND_CHANNEL * channels), console)
-            await demo.run(hours)
-            if simulated:
-                await (demo_claim.prove if once else demo_claim.invite)(console, base, dsn, chain)
+            if not await run_unless_stopped(show(), stop):
+                return STOPPED
             if not once:
                 console.print("serving until Ctrl-C …")
                 await stop.wait()
@@ -110,14 +123,14 @@ class _Demo:
             self._console.print(self._table(sealed))
             await self._prove(sealed)
         self._console.print(
-            f"{self._events:,} events in {self._envelopes:,} envelopes, appended durably in {self._feed_s:.1f} s; "
-            f"{len(sealed)} epochs sealed; {time.monotonic() - began:.1f} s in all"
+            f"{self._events:,} events in {self._envelopes:,} envelopes, durable after {self._feed_s:.1f} s; "
+            f"{len(sealed)} epochs sealed\nafter {time.monotonic() - began:.1f} s. While this runs:"
         )
         for path, meaning in (
             ("/docs", "the API, to read and try"),
-            ("/v1/channels", "channels that were sealed"),
-            (f"/v1/channels/{sealed[0]['login']}/epochs", "epochs of one of them"),
-            ("/v1/stream", "seals and live boards as they come (server-sent events)"),
+            ("/v1/channels", "channels with seals"),
+            (f"/v1/channels/{sealed[0]['login']}/epochs", "epochs of one"),
+            ("/v1/stream", "live, as server-sent events"),
             ("/health", "whether all is well"),
             ("/metrics", "numbers for Prometheus"),
         ):
@@ -238,11 +251,11 @@ class _Demo:
         path = self._settings.home / "demo-proof.json"
         path.write_bytes(data)
         self._console.print(
-            f"proof fetched over HTTP and checked: {harmless(shown.identity)} took part in {harmless(row['login'])} at "
-            f"{row['epoch']}: {shown.messages} messages, {shown.amount_base_units / 10**9:,.0f} CHAT",
+            f"proof fetched over HTTP and checked: {harmless(shown.identity)} took part in {harmless(row['login'])}\n"
+            f"  at {row['epoch']}: {shown.messages} messages, {shown.amount_base_units / 10**9:,.0f} CHAT",
             highlight=False,
         )
-        self._console.print(f"  check it again, offline: {_command()} verify {path}")
+        self._console.print(f"  check it again, offline: {_command()} verify {shlex.quote(str(path))}")
 
     async def _a_viewer(self, connection: Any, row: dict[str, Any]) -> str:
         from schemas.body import decode_body

@@ -64,8 +64,9 @@ async def invite(console: Console, base: str, dsn: str, chain: DemoChain) -> Non
     viewer = await somebody(dsn, known_people()) or person(0)
     console.print(
         f"claim as a viewer, in a browser: {base}/claim\n"
-        f'  sign in (it is a simulated Twitch) as {harmless(viewer.login)}, take the "Demo wallet", press Claim: the '
-        f"tokens are there a second later, of mint {chain.mint} on a chain of this machine only",
+        f"  sign in (it is a simulated Twitch) as {harmless(viewer.login)},\n"
+        '  take the "Demo wallet" and press Claim: the tokens are there a second later,\n'
+        f"  of mint {chain.mint} on a chain of this machine",
         highlight=False,
     )
 
@@ -77,8 +78,9 @@ async def prove(console: Console, base: str, dsn: str, chain: DemoChain) -> None
         raise DemoError("every simulated viewer of this home has a wallet already; give another one with --home")
     done = await claim(base, viewer, chain)
     console.print(
-        f"claimed over HTTP and paid on the local chain: {harmless(done.login)} signed in, bound wallet {done.wallet}, "
-        f"claimed {done.display} CHAT of {done.allocations} hours\n"
+        f"claimed over HTTP and paid on the local chain: {harmless(done.login)} signed in,\n"
+        f"  bound wallet {done.wallet},\n"
+        f"  claimed {done.display} CHAT of {done.allocations} hours\n"
         f"  signature {done.signature}\n"
         f"  balance read from the chain: {display(done.balance_base_units)} CHAT\n"
         f"  from click to confirmed: {done.took_s:.2f} s",

@@ -6,7 +6,9 @@ session key (losing it signs everybody out, nothing more).
 """
 
 import hashlib
+import os
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +22,7 @@ OPERATOR_KEY_BYTES = 32
 MARKER_SECRET_BYTES = 32
 SESSION_KEY_BYTES = 32
 MAX_SESSION_KEYS = 4
+MAX_FILE_BYTES = 4096
 
 
 @dataclass(frozen=True)
@@ -52,18 +55,30 @@ def show(pepper_file: Path, operator_key_file: Path) -> list[KeyState]:
     ]
 
 
-def backup(pepper_file: Path, operator_key_file: Path, folder: Path) -> list[Path]:
-    """Copy both files, mode 0600, into `folder` (made with 0700); refuses to overwrite a file that is there."""
+def backup(files: Mapping[str, Path], folder: Path) -> list[Path]:
+    """Copy key files, mode 0600, into `folder` (made with 0700), each under the name that it has in home/keys; those
+    that are not there are passed over, but for the pepper. Each copy is read back and compared. Refuses to overwrite a
+    file that is there, before anything is written."""
     _make_folder(folder)
-    pepper, operator = read_pepper(pepper_file).hex(), read_operator_key(operator_key_file)
-    copies = [(folder / "pepper", pepper), (folder / "operator", operator)]
-    for path, _ in copies:
-        if path.exists():
-            raise KeyFileError(f"{path} is already there and is not overwritten; choose an empty folder")
-    for path, text in copies:
-        if not private_file.write_new(path, text + "\n"):
-            raise KeyFileError(f"{path} appeared while writing and is not overwritten; choose an empty folder")
-    return [path for path, _ in copies]
+    read_pepper(files["pepper"])
+    texts = {name: _whole(path, name) for name, path in files.items() if os.path.lexists(path)}
+    for name in texts:
+        if os.path.lexists(folder / name):
+            raise KeyFileError(f"{folder / name} is already there and is not overwritten; choose an empty folder")
+    for name, text in texts.items():
+        copy = folder / name
+        if not private_file.write_new(copy, text):
+            raise KeyFileError(f"{copy} appeared while writing and is not overwritten; choose an empty folder")
+        if _whole(copy, name) != text:
+            raise KeyFileError(f"{copy} does not hold what was written; take another medium")
+    return [folder / name for name in texts]
+
+
+def _whole(path: Path, name: str) -> str:
+    data = _read_closed(path, MAX_FILE_BYTES + 1, name)
+    if len(data) > MAX_FILE_BYTES or not data.isascii():
+        raise KeyFileError(f"{name} file {path} is longer than {MAX_FILE_BYTES} bytes, or no text; it is no key")
+    return data.decode("ascii")
 
 
 def read_pepper(path: Path) -> bytes:

@@ -4,6 +4,7 @@ In: the standard library's logging calls, with fields in `extra={"fields": {...}
 readable line on a terminal. Standard output is left to data.
 """
 
+import json
 import logging
 import sys
 import traceback
@@ -32,35 +33,44 @@ class JsonLines(logging.Formatter):
             line[name if name not in line else f"field_{name}"] = value
         if record.exc_info and record.exc_info[1] is not None:
             line["error"] = "".join(traceback.format_exception(record.exc_info[1]))
-        data = orjson.dumps(line, default=str, option=orjson.OPT_NON_STR_KEYS)
+        data = _json(line)
         if len(data) > LINE_LIMIT_BYTES:
             short = {"at": line["at"], "level": line["level"], "logger": record.name, "cut_bytes": len(data)}
-            data = orjson.dumps(short | {"message": record.getMessage()[:4096]}, default=str)
-        return data.decode()
+            data = _json(short | {"message": record.getMessage()[:4096]})
+        return data
 
 
 class TerminalLines(logging.Formatter):
-    """`12:34:56.789 warning streams.log message name=value …` with a little colour."""
+    """`12:34:56.789 warning streams.log message name=value …`, with a little colour where it is wanted."""
+
+    def __init__(self, *, colours: bool) -> None:
+        super().__init__()
+        self._colours = _LEVEL_COLORS if colours else {}
 
     def format(self, record: logging.LogRecord) -> str:
         level = record.levelname.lower()
-        color = _LEVEL_COLORS.get(level)
+        color = self._colours.get(level)
         shown = f"\x1b[{color}m{level}\x1b[0m" if color else level
         pairs = "".join(f" {name}={value}" for name, value in _fields(record).items())
-        line = f"{_at(record)[11:23]} {shown} {record.name} {record.getMessage()}{pairs}"
+        line = f"{_at(record)[11:23]} {shown} {record.name} {_harmless(record.getMessage() + pairs)}"
         if record.exc_info and record.exc_info[1] is not None:
-            line += "\n" + "".join(traceback.format_exception(record.exc_info[1])).rstrip()
+            line += "\n" + _harmless("".join(traceback.format_exception(record.exc_info[1])).rstrip())
         return line
 
 
 def configure(
-    level: str = "info", form: Literal["auto", "json", "text"] | str = "auto", stream: TextIO | None = None
+    level: str = "info",
+    form: Literal["auto", "json", "text"] | str = "auto",
+    stream: TextIO | None = None,
+    *,
+    colours: bool = True,
 ) -> None:
-    """Send all logging of this process to `stream` (standard error); once per process, a second call replaces it."""
+    """Send all logging of this process to `stream` (standard error); once per process, a second call replaces it.
+    colours: whether a terminal may get them; a file never does."""
     target = sys.stderr if stream is None else stream
     text = form == "text" or (form == "auto" and target.isatty())
     handler = logging.StreamHandler(target)
-    handler.setFormatter(TerminalLines() if text else JsonLines())
+    handler.setFormatter(TerminalLines(colours=colours and target.isatty()) if text else JsonLines())
     root = logging.getLogger()
     for old in list(root.handlers):
         root.removeHandler(old)
@@ -74,6 +84,18 @@ def configure(
 
 def _at(record: logging.LogRecord) -> str:
     return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _json(line: dict[str, object]) -> str:
+    try:
+        return orjson.dumps(line, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+    except TypeError:  # what no strict JSON can say: a file's name that is not UTF-8, a whole number beyond 64 bits
+        return json.dumps(line, default=str, skipkeys=True)
+
+
+def _harmless(text: str) -> str:
+    """Without what steers a terminal: text that came from chat or a server may stand in it."""
+    return "".join(one if one.isprintable() or one in "\n\t" else "\N{REPLACEMENT CHARACTER}" for one in text)
 
 
 def _fields(record: logging.LogRecord) -> dict[str, object]:

@@ -89,7 +89,8 @@ async def sign(settings: Settings, metrics_port: int | None, *, crash: Crash = n
             with compose.metrics_served(registry, metrics_port):
                 async with serving_signer(signer, settings.signer_socket_path, refused):
                     [status] = await signer.answer(AskStatus())
-                    _log.info("the signer answers", extra={"authority": str(key.public_key), "mint": str(mint)})
+                    fields = {"authority": str(key.public_key), "mint": str(mint)}
+                    _log.info("the signer answers", extra={"fields": fields})
                     if isinstance(status, SignerStatus) and status.cap_left_base_units is None:
                         _log.warning("no daily cap is set; set one with: twzrd claims cap")
                     await stop.wait()
@@ -124,7 +125,8 @@ async def pay(
             connect = partial(_listening, dsn)
             payer = Payer(pool, connect, signer, chain, FeePayer(keypair, config), PayerMetrics(registry), crash=crash)
             async with serving_door(payer.door, settings.payer_socket_path, refused):
-                _log.info("the payer runs", extra={"fee_payer": str(keypair.pubkey()), "mint": settings.mint})
+                fields = {"fee_payer": str(keypair.pubkey()), "mint": settings.mint}
+                _log.info("the payer runs", extra={"fields": fields})
                 await payer.run(stop)
 
 

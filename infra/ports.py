@@ -10,7 +10,16 @@ PORT_TRIES: Final = 20
 
 
 class PortError(TwzrdError):
-    """No port is free."""
+    """No port is free, or not the one that is wanted."""
+
+
+def must_be_free(host: str, port: int) -> None:
+    """Raises PortError where nothing of ours could listen there; port 0 is any."""
+    if _try(host, port) is None:
+        raise PortError(
+            f"port {port} of {host} is taken by another program, or {host} is no address of this machine; give another "
+            "one with --port or TWZRD_API_PORT, 0 for any"
+        )
 
 
 def free_port(host: str, wanted: int) -> int:
@@ -32,7 +41,7 @@ def free_pair(wanted: int) -> int:
 
 
 def _try(host: str, port: int) -> int | None:
-    with socket.socket() as probe:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         with contextlib.suppress(OSError):
             probe.bind((host, port))

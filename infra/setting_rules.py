@@ -3,15 +3,37 @@
 Used by infra.settings only.
 """
 
+import re
 from collections.abc import Callable
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
+
+SHOWN_CHARACTERS: Final = 300
+"""The longest refused value that its error shows."""
+_LONGEST_NUMBER: Final = 20
+_HERE: Final = frozenset({"127.0.0.1", "localhost", "::1"})
+
+
+def shown(text: str) -> str:
+    """A refused value as an error may show it: what stands before an @ may be a user's password, so it is hidden."""
+    if len(text) > SHOWN_CHARACTERS:
+        return f"(a value of {len(text):,} characters)"
+    return repr(re.sub(r"(\w+://)?[^\s,]*@", r"\1(hidden)@", text))
+
+
+def _digits(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= _LONGEST_NUMBER
+
+
+def _port(text: str) -> bool:
+    return _digits(text) and 0 < int(text) < 65_536
 
 
 def whole(low: int, high: int) -> Callable[[str], int]:
     def parse(text: str) -> int:
-        if not (text.isascii() and text.isdigit() and low <= int(text) <= high):
+        if not (_digits(text) and low <= int(text) <= high):
             raise ValueError(f"a whole number from {low} to {high}")
         return int(text)
 
@@ -30,26 +52,38 @@ def one_of(*allowed: str) -> Callable[[str], str]:
 def path(text: str) -> Path:
     if "\0" in text:
         raise ValueError("a path")
-    return Path(text).expanduser().absolute()
+    try:
+        return Path(text).expanduser().absolute()
+    except RuntimeError:
+        raise ValueError("a path; whose home ~ stands for is not known here, so give it in full") from None
 
 
 def database_url(text: str) -> str:
-    if text and not text.startswith(("postgresql://", "postgres://")):
+    if text and not (text.startswith(("postgresql://", "postgres://")) and _ports_of_hosts(text)):
         raise ValueError("empty for the embedded server, or postgresql://user:password@host:port/database")
     return text
+
+
+def _ports_of_hosts(url: str) -> bool:
+    """Whether each host of a URL, with commas between, bears a port that can be, or none."""
+    try:
+        hosts = urlsplit(url).netloc.rpartition("@")[2].split(",")
+    except ValueError:
+        return False
+    return all(not port or _port(port) for port in (host.rpartition("]")[2].partition(":")[2] for host in hosts))
 
 
 def bootstrap(text: str) -> str:
     for address in text.split(",") if text else []:
         host, colon, port = address.strip().rpartition(":")
-        if not (host and colon and port.isdigit() and 0 < int(port) < 65_536):
+        if not (host and colon and _port(port)):
             raise ValueError("empty for the development broker, or host:port, more of them with commas")
     return text
 
 
 def chat_server(text: str) -> str:
     host, colon, port = text.rpartition(":")
-    if not (host and colon and port.isdigit() and 0 < int(port) < 65_536):
+    if not (host and colon and _port(port)):
         raise ValueError("host:port; the port must speak TLS")
     return text
 
@@ -67,8 +101,18 @@ def topic_prefix(text: str) -> str:
     return text
 
 
+def _encrypted_or_here(url: str) -> bool:
+    """Whether an address has TLS, or does not leave this machine."""
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+    except ValueError:
+        return False
+    return bool(host) and (parts.scheme == "https" or (parts.scheme == "http" and host in _HERE))
+
+
 def http_url(text: str) -> str:
-    if not text.startswith(("https://", "http://127.0.0.1", "http://localhost")):
+    if not _encrypted_or_here(text):
         raise ValueError("an address https://…, or http:// on this machine")
     return text.rstrip("/")
 
@@ -117,6 +161,6 @@ class Secret:
 def rpc_urls(text: str) -> Secret:
     # The value is never put into a message: it may hold a provider's key.
     for url in text.split(","):
-        if not url.strip().startswith(("https://", "http://127.0.0.1", "http://localhost")):
+        if not _encrypted_or_here(url.strip()):
             raise ValueError("addresses https://…, or http:// on this machine, more of them with commas")
     return Secret(text)

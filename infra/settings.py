@@ -236,9 +236,13 @@ def load(home: Path | None = None, environ: Mapping[str, str] | None = None) -> 
         try:
             values[name] = rule.parse(text)
         except ValueError as error:
-            shown = "(hidden)" if isinstance(_default(name), Secret) else repr(text)
+            hidden = isinstance(_default(name), Secret) or rule.parse is rules.database_url
+            shown = "(hidden)" if hidden else rules.shown(text)
             raise SettingsError(f"{variable}={shown} is not allowed; it may be {error}") from None
-    values["home"] = rules.path(str(home or values.get("home") or _default("home")))
+    try:
+        values["home"] = rules.path(str(home or values.get("home") or _default("home")))
+    except ValueError as error:
+        raise SettingsError(f"the home {home or _default('home')} is not allowed; it may be {error}") from None
     return Settings(**values)
 
 
@@ -250,6 +254,12 @@ def default_cache_dir() -> Path:
     """TWZRD_CACHE or ~/.cache/twzrd, for parts that are used without the rest of the settings."""
     text = os.environ.get(PREFIX + "CACHE", "")
     return rules.path(text) if text else Settings().cache_path
+
+
+def colours_wanted(environ: Mapping[str, str] | None = None) -> bool:
+    """Not with NO_COLOR (no-color.org), nor on a terminal that knows none."""
+    given = os.environ if environ is None else environ
+    return not given.get("NO_COLOR") and given.get("TERM") not in ("dumb", "unknown")
 
 
 def variables() -> list[tuple[str, str, str]]:

@@ -29,12 +29,10 @@ class WebLog:
         self._dsn = dsn
 
     async def check_role(self) -> None:
-        """Raises WebUnfit where the role may do more than the web should, or the database is not migrated."""
-        try:
-            async with databases.connected(self._dsn) as connection:
-                row = await connection.fetchrow(SQL["whoami"])
-        except (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError) as error:
-            raise WebUnfit(f"the database lacks a table: {error}; bring it up to date: twzrd db migrate") from error
+        """Raises WebUnfit where the role may do more than the web should; DatabaseError where the database is away or
+        not migrated."""
+        async with databases.connected(self._dsn) as connection:
+            row = await connection.fetchrow(SQL["whoami"])
         if row["too_much"]:
             raise WebUnfit(
                 f"TWZRD_WEB_DATABASE_URL is of role {row['role']}, which may do more than the web should; "

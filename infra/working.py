@@ -1,13 +1,14 @@
 """`twzrd work`: the engine that the settings name, composed."""
 
 import asyncio
+import dataclasses
 from functools import partial
 from pathlib import Path
 from typing import cast
 
 from prometheus_client import CollectorRegistry
 
-from infra import compose
+from infra import compose, fit_pepper
 from infra.settings import Settings
 from infra.stopping import stop_on_signals
 from streams.log.port import LeasingLog
@@ -44,6 +45,7 @@ async def _work(settings: Settings, instance: str | None, metrics: RunnerMetrics
     async with compose.open_log(settings, patient=stop) as log:
         if stop.is_set():
             return
+        await fit_pepper.check(log, pepper, settings.pepper_path)
         timer = asyncio.create_task(Resealer(log, schedule, owned=lambda: list(metrics.shards)).run(stop))
         try:
             if settings.log == "postgres":
@@ -84,7 +86,10 @@ def run_faust(settings: Settings, instance: str | None, web_port: int | None) ->
 
     compose.enable_fast_hashing(settings)
     keep_heap()
+    pepper = compose.pepper_of(settings)
     with compose.broker(settings) as bootstrap:
+        if not asyncio.run(_fits(dataclasses.replace(settings, kafka_bootstrap=bootstrap), pepper)):
+            return
         told = WorkerSettings(
             kafka=compose.kafka_settings(settings, bootstrap),
             data_dir=settings.home / "faust",
@@ -94,6 +99,15 @@ def run_faust(settings: Settings, instance: str | None, web_port: int | None) ->
         run_worker(
             told,
             compose.schedule_of(settings.policy_file),
-            compose.pepper_of(settings),
+            pepper,
             archive=archive_reader(settings.archive_path),
         )
+
+
+async def _fits(settings: Settings, pepper: bytes) -> bool:
+    """Before Faust starts; False where we were asked to stop before the log was there. Raises PepperUnfit."""
+    stop = stop_on_signals()
+    async with compose.open_log(settings, patient=stop) as log:
+        if not stop.is_set():
+            await fit_pepper.check(log, pepper, settings.pepper_path)
+    return not stop.is_set()

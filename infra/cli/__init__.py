@@ -1,7 +1,9 @@
 """The command line: `twzrd`. One module per group of commands; each only composes and prints."""
 
+import errno
 import gc
 import importlib
+import io
 import logging
 import os
 import sys
@@ -11,6 +13,7 @@ from typing import Final
 import click
 
 from infra import logs, settings
+from infra.leaving import leave_on_signals
 from schemas.errors import TwzrdError
 
 MODULES: Final = {
@@ -54,27 +57,29 @@ class Commands(click.Group):
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
-@click.option(
-    "--home", type=click.Path(path_type=Path), help="Folder of everything twzrd keeps (TWZRD_HOME, ~/.twzrd)."
-)
+@click.option("--home", metavar="DIR", help="Folder of everything twzrd keeps (TWZRD_HOME, ~/.twzrd).")
 @click.version_option(package_name="twzrd")
 @click.pass_context
-def twzrd(context: click.Context, home: Path | None) -> None:
+def twzrd(context: click.Context, home: str | None) -> None:
     """Twitch chat as sealed, provable epochs of participation.
 
     Every setting is a variable TWZRD_*; `twzrd settings` lists them.
     """
-    context.obj = settings.load(home)
-    logs.configure(context.obj.log_level, context.obj.log_format)
+    if home == "":
+        raise click.UsageError("--home is empty; name a folder, or leave it out")
+    context.obj = settings.load(None if home is None else Path(home))
+    logs.configure(context.obj.log_level, context.obj.log_format, colours=settings.colours_wanted())
 
 
 def main() -> None:
-    """The installed command. A fault that we raise on purpose is one line on standard error and exit code 1."""
+    """The installed command. A fault that we raise on purpose, or the system's no, is one line on standard error and
+    exit code 1."""
+    leave_on_signals()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal of another encoding than ours shows what it cannot say
+            stream.reconfigure(errors="backslashreplace")
     try:
         twzrd(prog_name="twzrd", standalone_mode=False)
-    except TwzrdError as error:
-        click.echo(f"twzrd: {error}", err=True)
-        sys.exit(1)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
@@ -82,7 +87,31 @@ def main() -> None:
         sys.exit(leave.exit_code)
     except (click.Abort, KeyboardInterrupt):
         sys.exit(130)
-    except BrokenPipeError:
-        logging.getLogger(__name__).debug("the reader of our output went away")
-        sys.stderr.close()
-        sys.exit(141)
+    except (TwzrdError, OSError, ExceptionGroup) as fault:
+        sys.exit(_tell(fault))
+
+
+def _tell(fault: Exception) -> int:
+    """Say it in one line; the exit code. Raises what is a fault of ours."""
+    first: BaseException = fault
+    while isinstance(first, BaseExceptionGroup):
+        first = first.exceptions[0]
+    if isinstance(first, TwzrdError):
+        click.echo(f"twzrd: {first}", err=True)
+    elif isinstance(first, OSError):
+        logging.getLogger(__name__).debug("where it came from", exc_info=first)
+        click.echo(f"twzrd: {first}; {_mend(first)}", err=True)
+    else:
+        raise fault
+    return 1
+
+
+def _mend(error: OSError) -> str:
+    """What to do about what the system would not do."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "make room, or choose another --home"
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return "whose is it? choose another --home or folder, or run as its owner"
+    if error.errno == errno.EADDRINUSE:
+        return "choose another port"
+    return "more with TWZRD_LOG_LEVEL=debug"

@@ -78,8 +78,11 @@ def cat(settings: Settings, stream: str, partition: int | None, start: int, limi
         async with compose.open_log(settings) as opened:
             wanted = range(await opened.partitions(stream)) if partition is None else [partition]
             for one in wanted:
-                for record in await opened.read(stream, one, start, max_records=limit):
-                    print_json(record_json(stream, one, record))
+                left, offset = limit, start
+                while left and (records := await opened.read(stream, one, offset, max_records=left)):
+                    for record in records:
+                        print_json(record_json(stream, one, record))
+                    left, offset = left - len(records), records[-1].offset + 1
 
     run(main())
 

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import click
 
+from infra import compose
 from infra import keys as key_files
 from infra import settings as settings_module
-from infra.cli.output import json_option, print_rows
+from infra.cli.output import json_option, print_json, print_rows
 from infra.settings import Settings
 
 
@@ -30,6 +31,7 @@ _COLUMNS = ("key", "path", "made now", "fingerprint")
 @click.pass_obj
 def init(settings: Settings, as_json: bool) -> None:
     """Make the keys that are not there yet."""
+    compose.make_home(settings)
     made = key_files.init(settings.pepper_path, settings.operator_key_path)
     made.append(key_files.init_session_key(settings.session_key_path))
     print_rows(_COLUMNS, _rows(made), as_json=as_json)
@@ -52,12 +54,25 @@ def show(settings: Settings, secret: bool, as_json: bool) -> None:
 
 @keys.command()
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+@json_option
 @click.pass_obj
-def backup(settings: Settings, folder: Path) -> None:
-    """Copy pepper and operator's key into FOLDER. Without the pepper nobody can show again whom a leaf belongs to.
-    The session key needs no copy: a new one only signs everybody out."""
-    for path in key_files.backup(settings.pepper_path, settings.operator_key_path, folder):
-        click.echo(str(path))
+def backup(settings: Settings, folder: Path, as_json: bool) -> None:
+    """Copy the keys that nobody can make again into FOLDER: pepper and operator's key and, where they are there, the
+    marker secret and the keys of the chain. Copied into home/keys they work as before. The session key needs no copy:
+    a new one only signs everybody out."""
+    files = {
+        "pepper": settings.pepper_path,
+        "operator": settings.operator_key_path,
+        "marker": settings.marker_secret_path,
+        "mint-authority.json": settings.mint_authority_path,
+        "fee-payer.json": settings.fee_payer_path,
+        "mint.json": settings.home / "keys" / "mint.json",
+    }
+    for path in key_files.backup(files, folder):
+        if as_json:
+            print_json({"path": str(path)})
+        else:
+            click.echo(str(path))
 
 
 @click.command()

@@ -54,7 +54,7 @@ def verify(
     PATH: the folder, or the bundle. Further FILES are raw logs like those of --against.
     """
     if files and not against:
-        raise click.UsageError(f"{files[0]} is one path too many; raw logs come after --against")
+        raise click.UsageError(f"{files[0]} is one path too many; raw logs stand after --against")
     against += files
     if path.is_file():
         if against or pepper_file or no_pepper:

@@ -1,11 +1,14 @@
 """How commands print: one JSON object, JSON lines or a table for people. Text that came from chat is made harmless."""
 
+import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import click
 import orjson
+
+PIPE_WIDTH: Final = 10_000
 
 
 def json_option(command: Any) -> Any:
@@ -15,7 +18,11 @@ def json_option(command: Any) -> Any:
 
 def print_json(value: object) -> None:
     """One JSON object on one line."""
-    sys.stdout.buffer.write(orjson.dumps(value, default=str) + b"\n")
+    try:
+        line = orjson.dumps(value, default=str)
+    except TypeError:  # what no strict JSON can say, like a path that is not UTF-8
+        line = json.dumps(value, default=str).encode()
+    sys.stdout.buffer.write(line + b"\n")
     sys.stdout.buffer.flush()
 
 
@@ -30,11 +37,12 @@ def print_rows(columns: Sequence[str], rows: Iterable[Mapping[str, object]], *, 
     from rich.text import Text
 
     table = Table(title=title or None, title_justify="left", box=None, pad_edge=False)
-    for column in columns:
-        table.add_column(column)
+    for index, column in enumerate(columns):
+        table.add_column(column, no_wrap=index == 0, overflow="fold")  # on a narrow terminal nothing is cut off
     for row in rows:
         table.add_row(*(Text(harmless(row.get(column))) for column in columns))
-    Console().print(table)
+    # A pipe has no width: each row stays one line there, and nothing is cut or folded.
+    Console(width=None if sys.stdout.isatty() else PIPE_WIDTH).print(table)
 
 
 def harmless(value: object) -> str:

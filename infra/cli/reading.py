@@ -55,15 +55,24 @@ def read_pepper_file(path: Path) -> bytes:
         raise KeyFileError(f"pepper file {path}: {error.strerror}; make one with 'twzrd keys init'") from error
     if mode & (stat.S_IRWXG | stat.S_IRWXO):
         _log.warning("pepper file %s can be read by others; chmod 600 it", path)
-    if len(data) == 32:
+    if len(data) == 32 and not _all_hex(data):
         return data
     try:
         pepper = bytes.fromhex(data.decode("ascii").strip())
     except ValueError:
         pepper = b""
     if len(pepper) != 32:
-        raise KeyFileError(f"pepper file {path} holds {len(data)} bytes; it must hold 64 hex digits or 32 raw bytes")
+        cut = ", which look like the first half of a pepper in hex" if len(data) == 32 else ""
+        raise KeyFileError(
+            f"pepper file {path} holds {len(data)} bytes{cut}; it must hold 64 hex digits or 32 raw bytes: restore it "
+            "from a backup"
+        )
     return pepper
+
+
+def _all_hex(data: bytes) -> bool:
+    """32 raw bytes are never all hex digits (a chance of 10^-34); a file that was cut off may be."""
+    return set(data) <= set(b"0123456789abcdefABCDEF")
 
 
 @contextlib.contextmanager

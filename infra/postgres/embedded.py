@@ -12,8 +12,11 @@ never counts; whoever stops last stops the server. A server whose owners were al
 
 import atexit
 import fcntl
+import logging
 import os
 import shutil
+import signal
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -28,6 +31,9 @@ from infra.postgres.errors import PostgresError
 from infra.postgres.sockets import fits_socket, short_socket_folder
 
 LOCK_TIMEOUT_S = 180.0
+KEPT_LOOK_S = 1.0
+KEPT_LAST_PAUSE_S = 60.0
+_log = logging.getLogger(__name__)
 
 
 class EmbeddedPostgres:
@@ -62,12 +68,42 @@ class EmbeddedPostgres:
                 self._owner_process = os.getpid()
                 fcntl.flock(self._owner, fcntl.LOCK_SH)
                 atexit.register(self.stop)
-            try:
-                found = postmaster.wait_ready(self.cluster) or self._start_server()
-            except BaseException:
-                self._let_go()
-                raise
+            with _signals_later():
+                try:
+                    found = postmaster.wait_ready(self.cluster) or self._start_server()
+                except BaseException:
+                    self._let_go()
+                    raise
         return self._dsn(found.socket_dir)
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """While the block runs, a server that died (kill -9, out of memory) is started again, under the same DSN."""
+        ended = threading.Event()
+        keeper = threading.Thread(target=self._keep, args=(ended,), daemon=True)
+        keeper.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            keeper.join()
+
+    def _keep(self, ended: threading.Event) -> None:
+        pause_s = KEPT_LOOK_S
+        while not ended.wait(pause_s):
+            try:
+                if postmaster.running(self.cluster) is None:
+                    self._start_again()
+                pause_s = KEPT_LOOK_S
+            except (PostgresError, OSError) as error:
+                pause_s = min(KEPT_LAST_PAUSE_S, pause_s * 2)
+                _log.error("the embedded Postgres is gone and does not start, again in %.0f s: %s", pause_s, error)
+
+    def _start_again(self) -> None:
+        with self._mutex():
+            if postmaster.wait_ready(self.cluster) is None:  # else another of its users was first
+                self._start_server()
+                _log.warning("the embedded Postgres had died; it runs again")
 
     def stop(self) -> None:
         """Give the server up; it stops when nobody else uses it. Does nothing if this object did not start it."""
@@ -150,3 +186,14 @@ class EmbeddedPostgres:
             yield
         finally:
             os.close(descriptor)
+
+
+@contextmanager
+def _signals_later() -> Iterator[None]:
+    """What asks us to stop waits until the block is through: a start that is broken off would leave a server that
+    nobody stops."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

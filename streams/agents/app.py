@@ -241,5 +241,6 @@ def run_worker(
     asyncio.set_event_loop(loop)
     app = create_app(settings, schedule, pepper, archive=archive, faults=faults)
     worker = BoundedWorker(app, loop=loop, loglevel=settings.log_level, quiet=True, redirect_stdouts=False)
+    worker.spinner = None  # it writes its escape codes into pipes, too
     worker.execute_from_commandline()
     raise SystemExit(0)

@@ -20,6 +20,9 @@ def read_closed(path: Path, most: int, name: str, made_by: str) -> bytes:
         raise KeyFileError(f"{name} file {path} is not there; make it with: {made_by}") from None
     except OSError as error:
         raise KeyFileError(f"cannot read {name} file {path}: {error.strerror}; whose file is it?") from error
+    if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise KeyFileError(f"{name} file {path} is a folder; name the file in it")
     with os.fdopen(descriptor, "rb") as file:
         mode = stat.S_IMODE(os.fstat(descriptor).st_mode)
         if mode & 0o077:

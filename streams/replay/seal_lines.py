@@ -99,7 +99,10 @@ def read_seals(folder: Path) -> list[SealLine]:
                         f"{path} line {number}: {error}; the file is damaged or not a replay's"
                     ) from error
     except OSError as error:
-        raise VerifyError(f"{path}: {error.strerror}; name a folder that replay wrote") from error
+        raise VerifyError(
+            f"{path}: {error.strerror}; name a folder that replay wrote (twzrd replay home/archive --out DIR makes one "
+            "of what was collected)"
+        ) from error
     return lines
 
 

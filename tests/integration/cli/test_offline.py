@@ -57,6 +57,9 @@ def test_replay_verify_and_proof(twzrd: Twzrd, shared_dir: Path, pepper_file: Pa
     assert twzrd("verify", out).last_line == f"digest {KINDS_DIGEST}"
     assert twzrd("verify", out, "--against", raw, "--no-pepper", "--json").json["compared"] == 7
     assert twzrd("verify", out, "--against", raw, "--pepper-file", pepper_file, "--json").json["good"] is True
+    for both in (["--against", raw, raw], ["--against", raw, "--against", raw]):
+        assert twzrd("verify", out, *both, "--no-pepper", "--json").json["compared"] == 7
+    assert "stand after --against" in twzrd("verify", out, raw, code=2).err
     seal = json.loads((out / "seals.jsonl").read_text().splitlines()[0])
     took_part = next(read_private(out / PRIVATE)).logins[0]
     for viewer, kind in ((took_part, "presence"), ("twitch:id:1", "absence")):
@@ -194,7 +197,7 @@ def test_a_foreign_folder_is_not_written_to(twzrd: Twzrd, shared_dir: Path, tmp_
     assert "thesis.txt" in failed.err
 
 
-@pytest.mark.parametrize("content", ["12", "zz" * 32])
+@pytest.mark.parametrize("content", ["11" * 16, "12", "zz" * 32])
 def test_a_bad_pepper_file_is_named(twzrd: Twzrd, shared_dir: Path, tmp_path: Path, content: str) -> None:
     path = tmp_path / "bad"
     path.write_text(content)

@@ -94,7 +94,8 @@ def test_load_work_project_export_prove_archive_replay(
 def claimed(ran: Ran, viewers: set[str]) -> tuple[str, str]:
     """What the demo's own claim came to: wallet and signature. Each start claims for another viewer."""
     said = re.search(
-        r"paid on the local chain: (\w+) signed in, bound wallet (\w{32,44}), claimed ([\d.]+) CHAT of (\d+) hours\n"
+        r"paid on the local chain: (\w+) signed in,\n +bound wallet (\w{32,44}),\n"
+        r" +claimed ([\d.]+) CHAT of (\d+) hours\n"
         r" +signature (\w{80,90})\n +balance read from the chain: ([\d.]+) CHAT\n +from click to confirmed: ([\d.]+) s",
         ran.out,
     )

@@ -10,6 +10,7 @@ from blake3 import blake3
 
 from infra import keys
 from infra.keys import KeyFileError
+from streams.chain import keyfile
 
 
 @pytest.fixture
@@ -92,12 +93,39 @@ def test_missing_file_names_the_command_that_makes_it(tmp_path: Path) -> None:
 
 def test_backup_is_a_closed_copy_and_overwrites_nothing(files: tuple[Path, Path], tmp_path: Path) -> None:
     keys.init(*files)
-    copies = keys.backup(*files, tmp_path / "backup")
-    assert [copy.read_bytes() for copy in copies] == [file.read_bytes() for file in files]
+    marker, authority = files[0].with_name("marker"), files[0].with_name("mint-authority.json")
+    keys.init_marker_secret(marker)
+    keyfile.read_or_make(authority, "mint authority")
+    named = {path.name: path for path in (*files, marker, authority, files[0].with_name("fee-payer.json"))}
+    copies = keys.backup(named, tmp_path / "backup")
+    assert [copy.name for copy in copies] == ["pepper", "operator", "marker", "mint-authority.json"]
+    assert [copy.read_bytes() for copy in copies] == [named[copy.name].read_bytes() for copy in copies]
     assert all(stat.S_IMODE(copy.stat().st_mode) == 0o600 for copy in copies)
-    assert keys.show(*copies)[0].fingerprint == keys.show(*files)[0].fingerprint
+    assert keys.show(*copies[:2])[0].fingerprint == keys.show(*files)[0].fingerprint
+    (tmp_path / "backup" / "operator").rename(tmp_path / "operator")
+    (tmp_path / "backup" / "pepper").rename(tmp_path / "pepper")
     with pytest.raises(KeyFileError, match="already there"):
-        keys.backup(*files, tmp_path / "backup")
+        keys.backup(named, tmp_path / "backup")
+    assert not (tmp_path / "backup" / "pepper").exists(), "all or nothing"
+
+
+def test_a_backup_without_the_pepper_or_of_a_cut_one_is_none(files: tuple[Path, Path], tmp_path: Path) -> None:
+    keys.init(*files)
+    whole = files[0].read_text()
+    for text in (whole[:32], ""):
+        files[0].write_text(text)
+        with pytest.raises(KeyFileError, match="restore it from a backup"):
+            keys.backup({"pepper": files[0], "operator": files[1]}, tmp_path / "backup")
+    files[0].unlink()
+    with pytest.raises(KeyFileError, match="is not there"):
+        keys.backup({"pepper": files[0], "operator": files[1]}, tmp_path / "backup")
+    assert list((tmp_path / "backup").iterdir()) == []
+
+
+def test_a_folder_in_a_key_s_place_is_named(files: tuple[Path, Path]) -> None:
+    files[0].mkdir(parents=True)
+    with pytest.raises(KeyFileError, match="is a folder"):
+        keys.read_pepper(files[0])
 
 
 def test_a_secret_by_hand_with_or_without_line_end_is_read(files: tuple[Path, Path]) -> None:

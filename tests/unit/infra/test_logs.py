@@ -104,3 +104,33 @@ def test_a_client_s_requests_are_not_logged_for_their_addresses_hold_keys(level:
     logs.configure(level, "json", out)
     logging.getLogger("httpx2").info("HTTP Request: POST https://node.example/?api-key=secret")
     assert out.getvalue() == ""
+
+
+def test_what_no_strict_json_can_say_is_a_line_all_the_same(capsys: pytest.CaptureFixture[str]) -> None:
+    out = io.StringIO()
+    logs.configure("info", "json", out)
+    logging.getLogger("x").error("cannot read %s", "a\udcff.irc", extra={"fields": {"n": 2**70}})
+    line = json.loads(out.getvalue())
+    assert (line["message"], line["n"]) == ("cannot read a\udcff.irc", 2**70)
+    assert "Logging error" not in capsys.readouterr().err
+
+
+def test_text_from_chat_does_not_steer_the_terminal() -> None:
+    out = Terminal()
+    logs.configure("info", "text", out, colours=False)
+    logging.getLogger("x").warning("said \x1b[2J", extra={"fields": {"login": "\x9b31m"}})
+    try:
+        raise ValueError("\x1b]0;title\x07")
+    except ValueError:
+        logging.getLogger("x").exception("failed")
+    assert not {"\x1b", "\x9b", "\x07"} & set(out.getvalue())
+
+
+@pytest.mark.parametrize(
+    ("stream", "colours", "coloured"), [(Terminal, True, True), (Terminal, False, False), (io.StringIO, True, False)]
+)
+def test_colours_are_for_terminals_that_want_them(stream: type[io.StringIO], colours: bool, coloured: bool) -> None:
+    out = stream()
+    logs.configure("info", "text", out, colours=colours)
+    logging.getLogger("x").warning("slow")
+    assert ("\x1b[" in out.getvalue()) is coloured

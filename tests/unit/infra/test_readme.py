@@ -1,6 +1,7 @@
 """What README and docs tell people to type exists: every command, option and make target."""
 
 import re
+import shlex
 from pathlib import Path
 
 import click
@@ -12,10 +13,9 @@ from infra.cli import twzrd
 ROOT = Path(__file__).parents[3]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 TEXT = "\n".join(page.read_text() for page in PAGES)
-COMMANDS = sorted(
-    {line.split("#")[0].strip() for line in re.findall(r"^    (?:\w+=\S+ )*(twzrd .*)$", TEXT, re.M)}
-    | set(re.findall(r"`(twzrd [^`]+)`", TEXT))
-)
+TYPED = {line.split("#")[0].strip() for line in re.findall(r"^    (?:\w+=\S+ )*(twzrd .*)$", TEXT, re.M)}
+"""Lines to be typed as they stand; what stands in a sentence may be cut short."""
+COMMANDS = sorted(TYPED | set(re.findall(r"`(twzrd [^`]+)`", TEXT)))
 
 
 def test_there_are_commands_to_check() -> None:
@@ -25,7 +25,7 @@ def test_there_are_commands_to_check() -> None:
 @pytest.mark.parametrize("line", COMMANDS)
 def test_command_exists_with_its_options(line: str) -> None:
     command: click.Command = twzrd
-    words = line.split()[1:]
+    words = line.partition(" > ")[0].split()[1:]
     while words and isinstance(command, click.Group):
         found = command.get_command(click.Context(command), words[0])
         assert found is not None, f"{line!r}: {words[0]!r} is no command of twzrd"
@@ -35,6 +35,10 @@ def test_command_exists_with_its_options(line: str) -> None:
     for word in words:
         if word.startswith("--"):
             assert word.split("=")[0] in known, f"{line!r}: {word} is no option"
+    if line in TYPED and not isinstance(command, click.Group):
+        given = shlex.split(" ".join(words))
+        _, left, _ = command.make_parser(click.Context(command)).parse_args(given)
+        assert not left, f"{line!r}: {left} is too much"
 
 
 @pytest.mark.parametrize("target", sorted(set(re.findall(r"(?:^    |`)make ([a-z-]+)", TEXT, re.M))))

@@ -106,6 +106,47 @@ def test_a_secret_that_is_not_allowed_is_not_shown_either() -> None:
     assert "wont-be-seen" not in str(caught.value)
 
 
+@pytest.mark.parametrize("variable", ["TWZRD_DATABASE_URL", "TWZRD_WEB_DATABASE_URL", "TWZRD_SIGNER_DATABASE_URL"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        "mysql://ann:wont-be-seen@db/x",
+        "postgresql:/a:wont-be-seen@db",
+        "wont-be-seen",
+        "postgresql://a:wont-be-seen@db:x/y",
+    ],
+)
+def test_a_database_s_url_that_is_not_allowed_is_not_shown(variable: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=rf"{variable}=\(hidden\) is not allowed.* postgresql://") as caught:
+        load(environ={variable: value})
+    assert "wont-be-seen" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["a@db:5432/x", "a:b%40c@[::1]:5432/x", "db", "a@one:5432,two/x", "twzrd@/twzrd?host=%2Ftmp%2Fx&port=5432", ""],
+)
+def test_every_form_of_a_database_s_url_is_taken(value: str) -> None:
+    assert load(environ={"TWZRD_DATABASE_URL": f"postgresql://{value}"}).database_url == f"postgresql://{value}"
+
+
+def test_a_password_in_another_address_is_not_shown_either() -> None:
+    with pytest.raises(SettingsError, match=r"'http://\(hidden\)@proxy.example'") as caught:
+        load(environ={"TWZRD_TWITCH_ID_URL": "http://ann:wont-be-seen@proxy.example"})
+    assert "wont-be-seen" not in str(caught.value)
+
+
+def test_a_long_value_is_cut_in_its_error() -> None:
+    with pytest.raises(SettingsError, match="from 1 to 1024") as caught:
+        load(environ={"TWZRD_PARTITIONS": "1" * 100_000})
+    assert len(str(caught.value)) < 300
+
+
+def test_a_home_that_cannot_be_found_is_an_error_of_one_line() -> None:
+    with pytest.raises(SettingsError, match=r"home ~no_such_user_here is not allowed.* in full"):
+        load(Path("~no_such_user_here"), {})
+
+
 def test_home_of_the_command_line_goes_before_the_variable() -> None:
     assert load(Path("/a"), {"TWZRD_HOME": "/b"}).home == Path("/a")
     assert load(None, {"TWZRD_HOME": "/b"}).home == Path("/b")
@@ -142,13 +183,17 @@ def test_what_only_tests_read_is_no_mistake_and_others_variables_are_not_ours() 
         ("TWZRD_PARTITIONS", "8.0", "from 1 to 1024"),
         ("TWZRD_API_PORT", "65536", "from 0 to 65535"),
         ("TWZRD_HISTORY_URL", "https://history.example/", "{channel}"),
-        ("TWZRD_DATABASE_URL", "mysql://x", "postgresql://"),
         ("TWZRD_TRUSTED_PROXIES", "10.0.0.1/8", "networks like 10.0.0.0/8"),
         ("TWZRD_KAFKA_BOOTSTRAP", "localhost", "host:port"),
         ("TWZRD_KAFKA_BOOTSTRAP", "a:9092,b", "host:port"),
         ("TWZRD_TOPIC_PREFIX", "a b", "letters, digits"),
         ("TWZRD_LOG_LEVEL", "loud", "one of debug"),
+        ("TWZRD_KAFKA_BOOTSTRAP", "a:²", "host:port"),
+        ("TWZRD_CHAT_SERVER", "a:" + "9" * 90, "host:port"),
         ("TWZRD_TWITCH_API_URL", "http://example.com", "https://"),
+        ("TWZRD_TWITCH_API_URL", "http://127.0.0.1.example.com", "on this machine"),
+        ("TWZRD_TWITCH_API_URL", "https://", "on this machine"),
+        ("TWZRD_RAW_DIR", "~no_such_user_here/raw", "a path"),
         ("TWZRD_KEEP_TEXT", "yes", "one of off, on"),
         ("TWZRD_CLOSE_AFTER_MIN", "1", "from 2 to 1440"),
         ("TWZRD_PEPPER_FILE", "a\0b", "a path"),
@@ -174,3 +219,9 @@ def test_the_discovery_may_not_be_asked_for_more_channels_than_it_reads() -> Non
     assert load(environ={"TWZRD_DISCOVER_CHANNELS": str(PAGE * MAX_PAGES)}).discover_channels == PAGE * MAX_PAGES
     with pytest.raises(SettingsError, match="TWZRD_DISCOVER_CHANNELS"):
         load(environ={"TWZRD_DISCOVER_CHANNELS": str(PAGE * MAX_PAGES + 1)})
+
+
+def test_colours_are_not_wanted_where_people_or_the_terminal_say_so() -> None:
+    assert settings.colours_wanted({"TERM": "xterm"}) and settings.colours_wanted({"NO_COLOR": ""})
+    assert not settings.colours_wanted({"NO_COLOR": "1"})
+    assert not settings.colours_wanted({"TERM": "dumb"})
