@@ -3,6 +3,7 @@
 import asyncio
 from typing import Any
 
+import asyncpg
 import pytest
 from prometheus_client import CollectorRegistry
 
@@ -142,6 +143,37 @@ async def test_a_rebuild_honours_rulings(
     await rebuild(log, SealedProjection(metrics_of_its_own()), connect, metrics_of_its_own())
     assert await read.stopped_channels(db) == []
     assert len(await read.epochs(db, CHANNEL)) == 2
+
+
+async def test_the_roles_that_could_read_the_tables_and_views_still_can(
+    db: Any, pg_dsn: str, log: SaidLog, connect: Connect, catch_up: CatchUp, metrics: ProjectionMetrics
+) -> None:
+    await log.say(seal_of(viewers(1, 2)))
+    await db.execute("grant update (weight_centi) on viewer_epochs to twzrd_payer with grant option")
+    made: list[Projection] = [SealedProjection(metrics), NamesProjection()]
+    for one in made:
+        await catch_up(one)
+    before = await rights(db)
+    await rebuild(log, SealedProjection(metrics_of_its_own()), connect, metrics_of_its_own())
+    await rebuild(log, NamesProjection(), connect, metrics_of_its_own())
+    assert await rights(db) == before
+    for role in ("web", "payer", "signer"):
+        reading = await asyncpg.connect(pg_dsn.replace("://twzrd@", f"://twzrd_{role}@", 1))
+        for table in (*made[0].tables, *made[1].tables, "claimable_allocations", "sealed_participants"):
+            await reading.fetch(f"select * from {table}")
+        await reading.close()
+
+
+async def rights(db: Any) -> list[Any]:
+    """Who may do what with each table and view, and each column."""
+    return list(
+        await db.fetch(
+            "select c.relname, a.attname, array(select one::text from unnest(coalesce(a.attacl, c.relacl)) as one "
+            "order by 1) from pg_class c "
+            "left join pg_attribute a on a.attrelid = c.oid and a.attacl is not null "
+            "where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'v') order by 1, 2"
+        )
+    )
 
 
 class Shouts(Projection):
