@@ -7,7 +7,7 @@ projection never sees an entry twice that counted, and never misses one. What a 
     class Cheers(Projection):
         name, stream, version, tables = "cheers", CHAT_EVENTS, 1, ("cheers",)
 
-        async def create(self, connection):           # unqualified names; also called when a rebuild starts
+        async def create(self, connection):           # unqualified names; called at the first start and for a rebuild
             await connection.execute("create table cheers (...)")
 
         async def apply(self, connection, entries):   # inside the transaction
@@ -61,6 +61,11 @@ class Projection(ABC):
             row = await connection.fetchrow(sql("digest_table").format(table=table))
             found[table] = f"{row['rows']} rows, {int(row['low']):x}.{int(row['high']):x}"
         return found
+
+    async def opened(self, connection: Any) -> None:
+        """A session begins: the projection's lock is held, nothing is applied yet. For what is to be learnt from the
+        tables."""
+        return
 
     def recall(self, entries: Sequence[Entry]) -> None:
         """Entries that were applied before this process started, shown again so that memory can be refilled; comes

@@ -153,6 +153,13 @@ class StoppedChannel(msgspec.Struct, frozen=True):
     held: int
 
 
+class Standing(msgspec.Struct, frozen=True):
+    """What an operator should know at one look. stopped: channels that wait for a ruling; alarms: ever raised."""
+
+    stopped: int
+    alarms: int
+
+
 class Position(msgspec.Struct, frozen=True):
     """How far a projection has applied one partition: everything below next_offset."""
 

@@ -5,20 +5,18 @@ In: records of one partition, in order. Out: entries, and two offsets: `next_off
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Final
+from dataclasses import dataclass
 from weakref import WeakValueDictionary
 
 from blake3 import blake3
 
+from projections import fit
+from projections.parts import OpenSeals
 from schemas import envelope
 from schemas.envelope import Envelope
 from schemas.errors import SchemaError
 from schemas.sealed import Closed, Known, Late, Part, Seal, SealedEpoch, decode_record, join_seal
 from streams.log.port import CHAT_EVENTS, EPOCH_SEALED, LogRecord
-
-MAX_OPEN_SEALS: Final = 64
-"""Seals of one partition whose parts wait for their header; beyond it the oldest is given up (its writer died)."""
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
@@ -69,21 +67,17 @@ _in_hand: "WeakValueDictionary[tuple[bytes, ...], JoinedSeal]" = WeakValueDictio
 same stream, which meets them at about the same time, takes them from here instead of decoding them again."""
 
 
-@dataclass(slots=True)
-class _OpenSeal:
-    first_offset: int
-    values: list[bytes] = field(default_factory=list)
-    blobs: list[bytes] = field(default_factory=list)
-
-
 class Decoder:
-    """One partition's records to entries. Keeps the parts of unfinished seals, bounded by MAX_OPEN_SEALS."""
+    """One partition's records to entries. Keeps the parts of unfinished seals (projections.parts)."""
 
     def __init__(self, stream: str, partition: int) -> None:
         self._stream, self._partition = stream, partition
-        self._open: dict[tuple[str, int, int], _OpenSeal] = {}
-        self.given_up_total = 0
-        """Unfinished seals dropped because newer ones needed the room."""
+        self._open = OpenSeals()
+
+    @property
+    def given_up_total(self) -> int:
+        """Unfinished seals dropped at a bound of projections.parts."""
+        return self._open.given_up_total
 
     def feed(self, records: Sequence[LogRecord]) -> Slice:
         """Entries of these records (at least one), in order."""
@@ -92,10 +86,14 @@ class Decoder:
             item = self._item(record)
             if item is not None:
                 entries.append(Entry(self._partition, record.offset, record.time_ms, item))
-        next_offset = records[-1].offset + 1
-        resume = min((seal.first_offset for seal in self._open.values()), default=next_offset)
-        size = sum(len(record.value) for record in records)
-        return Slice(self._partition, entries, next_offset, resume, size)
+        return self._slice(entries, records[-1].offset + 1, sum(len(record.value) for record in records))
+
+    def pass_over(self, next_offset: int) -> Slice:
+        """No record lies below next_offset any more (a compacted stream has gaps)."""
+        return self._slice([], next_offset, 0)
+
+    def _slice(self, entries: Sequence[Entry], next_offset: int, size_bytes: int) -> Slice:
+        return Slice(self._partition, entries, next_offset, self._open.resume_offset(next_offset), size_bytes)
 
     def _item(self, record: LogRecord) -> Item | None:
         try:
@@ -103,7 +101,7 @@ class Decoder:
                 return self._sealed(record)
             if self._stream == CHAT_EVENTS:
                 said = envelope.decode(record.value)
-                _refuse_nul(said.login, *(login for _, login in said.viewers))
+                fit.check_envelope(said)
                 return said
             return record
         except SchemaError as error:
@@ -112,41 +110,33 @@ class Decoder:
     def _sealed(self, record: LogRecord) -> Item | None:
         said = decode_record(record.value)
         if isinstance(said, Part):
-            self._part(record, said)
+            self._open.take(record.offset, said, record.value)
             return None
         if isinstance(said, Known):
             return None  # for workers
         if not isinstance(said, Seal):
+            fit.check_notice(said)
             return said
-        parts = self._open.pop((said.channel, said.epoch_start_s, said.revision), None) if said.parts else None
-        blobs, values = (parts.blobs, (*parts.values, record.value)) if parts else ([], (record.value,))
+        pieces = self._open.join(said) if said.parts else []
+        if pieces is None:
+            return None  # said by two writers at a time, whose parts are the same
+        values = (*(piece.value for piece in pieces), record.value)
         found = _in_hand.get(values)
         if found is None:
-            found = JoinedSeal(join_seal(said, blobs), b"".join(blobs) if parts else said.body, values)
-            _refuse_nul(found.sealed.login, *found.sealed.body.identities, *found.sealed.body.logins)
+            blobs = [piece.blob for piece in pieces]
+            found = JoinedSeal(join_seal(said, blobs), b"".join(blobs) if blobs else said.body, values)
+            fit.check_seal(found.sealed)
+            _check_named(said, found.sealed)
             _in_hand[values] = found
         return found
 
-    def _part(self, record: LogRecord, part: Part) -> None:
-        key = (part.channel, part.epoch_start_s, part.revision)
-        if part.index == 0:
-            # A writer that came again starts its seal anew.
-            self._open.pop(key, None)
-            if len(self._open) >= MAX_OPEN_SEALS:
-                del self._open[next(iter(self._open))]
-                self.given_up_total += 1
-            self._open[key] = _OpenSeal(record.offset)
-        found = self._open.get(key)
-        if found is not None and part.index == len(found.blobs):
-            found.values.append(record.value)
-            found.blobs.append(part.blob)
 
-
-def _refuse_nul(*texts: str) -> None:
-    """A record that no table could take must not stop its projection for ever."""
-    if "\0" in "".join(texts):
+def _check_named(said: Seal, sealed: SealedEpoch) -> None:
+    header = sealed.header
+    if (said.channel, said.epoch_start_s, said.revision) != (header.channel, header.epoch_start_s, header.revision):
         raise SchemaError(
-            "a name bears the character U+0000, which Postgres cannot keep; its writer must drop such lines"
+            f"record of {said.channel} at {said.epoch_start_s} revision {said.revision} bears the header of "
+            f"{header.channel} at {header.epoch_start_s} revision {header.revision}; its writer is damaged"
         )
 
 
