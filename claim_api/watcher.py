@@ -15,6 +15,7 @@ from claim_api.counters import Counters
 from claim_api.database import ReadOnlyDatabase
 from claim_api.database_faults import FAULTS
 from projections import read, rows
+from projections.rows import Standing
 
 logger: Final = logging.getLogger("twzrd.api")
 PAGE_SEALS: Final = 500
@@ -39,6 +40,9 @@ class Watcher:
         self._boards_moved = True
         self.last_seal_id: int | None = None
         self.seen_at_s = float("-inf")
+        self._standing = Standing(0, 0)
+        counters.gauges["stopped_channels"] = lambda: self._standing.stopped
+        counters.gauges["alarms"] = lambda: self._standing.alarms
 
     def wake(self) -> None:
         """Look now: a stream wants boards."""
@@ -76,6 +80,7 @@ class Watcher:
         while seals := await read.seals_after(connection, self.last_seal_id, PAGE_SEALS):
             self.last_seal_id = seals[-1].seal_id
             self._follower.seals(seals)
+        self._standing = await read.standing(connection)
         self.seen_at_s = time.monotonic()
         wanted = self._follower.wants_boards()
         if wanted and self._boards_moved:

@@ -1,16 +1,20 @@
 """`twzrd export`: rows of the read models as a file or on standard output."""
 
 import contextlib
+import errno
 import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, Final, cast
 
 from infra import compose, databases
 from infra.settings import Settings
 from projections import export, export_files, read
 from schemas.errors import TwzrdError
+
+_OF_FILES: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
+"""What writing may meet; the faults of a lost connection are others."""
 
 
 class ExportError(TwzrdError):
@@ -40,13 +44,16 @@ def _opened(out: Path | None, *, private: bool) -> Iterator[IO[bytes]]:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
-    part = out.with_name(out.name + ".part")
+    # A name of this process's own: one that is there already would keep its mode, and two exports would mix.
+    part = out.with_name(f".{out.name}.{os.getpid()}.part")
     try:
-        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600 if private else 0o644)
+        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600 if private else 0o644)
         with os.fdopen(descriptor, "wb") as file:
             yield file
         part.replace(out)
     except OSError as error:
+        if error.filename is None and error.errno not in _OF_FILES:
+            raise ExportError(f"the export was cut short, and {out} not written: {error}") from error
         raise ExportError(f"{out}: {error.strerror}; choose another --out, or make room") from error
     finally:
         part.unlink(missing_ok=True)
