@@ -73,7 +73,8 @@ class HealthPage:
             async with asyncio.timeout(LAG_WAIT_S):
                 lags = dict(await lag_records())
         except (LagUnknown, TimeoutError) as error:
-            reasons.append(f"how far the projections are behind cannot be learnt: {str(error) or 'the log does not answer'}")
+            why = str(error) or "the log does not answer"
+            reasons.append(f"how far the projections are behind cannot be learnt: {why}")
             return
         body["projection_lag_records"] = lags
         now_s, bound = time.monotonic(), self._config.max_lag_records

@@ -55,8 +55,9 @@ async def run(settings: Settings, *, once: bool, metrics_port: int | None = None
                 raise error.exceptions[0] if isinstance(error, ExceptionGroup) else error
 
 
-async def rebuild(settings: Settings, name: str) -> None:
-    """Build one projection anew beside the old one, compare, swap. Raises TwzrdError where they differ."""
+async def rebuild(settings: Settings, name: str) -> dict[str, str]:
+    """Build one projection anew beside the old one, compare, swap; returns the digest of each table. Raises TwzrdError
+    where they differ."""
     from projections.rebuild import rebuild as rebuild_projection
 
     compose.enable_fast_hashing(settings)
@@ -68,7 +69,7 @@ async def rebuild(settings: Settings, name: str) -> None:
     with compose.database(settings) as dsn:
         await databases.migrate(dsn)
         async with compose.open_log(settings) as log:
-            await rebuild_projection(log, known[name], connector(dsn), metrics)
+            return dict((await rebuild_projection(log, known[name], connector(dsn), metrics)).digests)
 
 
 async def resume(settings: Settings, channel: str, note: str) -> int:

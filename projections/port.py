@@ -59,7 +59,8 @@ class Projection(ABC):
         found = {}
         for table in self.tables:
             row = await connection.fetchrow(sql("digest_table").format(table=table))
-            found[table] = f"{row['rows']} rows, {int(row['low']):x}.{int(row['high']):x}"
+            sums = (int(row["low"]) % 2**64, int(row["high"]) % 2**64)
+            found[table] = f"{row['rows']} rows, {sums[0]:016x}{sums[1]:016x}"
         return found
 
     async def opened(self, connection: Any) -> None:

@@ -106,6 +106,10 @@ def decode_leaves(blob: bytes) -> tuple[NDArray[np.uint8], LeafCounts]:
 
 def _decoded(blob: bytes, decoder: msgspec.msgpack.Decoder[Wire]) -> Wire:
     try:
+        # The bound that decompress takes holds only where a frame does not state its size: a damaged one may state any.
+        stated = zstandard.frame_content_size(blob)
+        if stated > MAX_BODY_BYTES:
+            raise SchemaError(f"seal body of {len(blob)} bytes states {stated} bytes, over {MAX_BODY_BYTES}")
         return decoder.decode(zstandard.ZstdDecompressor().decompress(blob, max_output_size=MAX_BODY_BYTES))
     except (zstandard.ZstdError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise SchemaError(f"seal body of {len(blob)} bytes does not decode: {error}") from error
