@@ -85,15 +85,15 @@ class Hub:
         self._wake()
 
     def boards(self, boards: list[rows.Board]) -> None:
+        """The newest board of each channel; what is not among them is over, and no client is told of it again."""
+        before, self._boards = self._boards, {}
         for board in boards[: self._max_boards]:
             event = board_event(board)
-            known = self._boards.pop(board.channel, None)
+            known = before.get(board.channel)
             if known is None or known[1] != event:
                 self._board_count += 1
                 known = (self._board_count, event)
             self._boards[board.channel] = known
-        while len(self._boards) > self._max_boards:
-            del self._boards[next(iter(self._boards))]
         self._wake()
 
     def wants_boards(self) -> int:
@@ -103,6 +103,16 @@ class Hub:
     def _wake(self) -> None:
         grown, self.grown = self.grown, asyncio.Event()
         grown.set()
+
+    def came(self) -> None:
+        """One client more."""
+        self.clients += 1
+
+    def left(self) -> None:
+        """One less. While nobody looks boards are not read: those of now would be old when somebody comes."""
+        self.clients -= 1
+        if self.clients == 0:
+            self._boards = {}
 
     # ---- to a stream
 

@@ -62,7 +62,7 @@ class Streams:
         limit = self._config.bounds.stream_clients
         if self._hub.clients >= limit:
             raise busy("streams", limit, 429)
-        self._hub.clients += 1
+        self._hub.came()
         if self._hub.clients == 1:
             # Boards are not read while nobody looks.
             self._watcher.wake()
@@ -73,7 +73,7 @@ class Streams:
             else:
                 await _Stream(self, send, cursor, channel).run(receive)
         finally:
-            self._hub.clients -= 1
+            self._hub.left()
 
     async def _started(self) -> None:
         """Until the newest seal is known; without it a stream would begin at the wrong place."""
