@@ -160,8 +160,8 @@ async def test_a_stream_of_a_quiet_channel_beats_while_others_are_busy(serve: An
         seq = 0
         while not done.is_set():
             events = events_of([Event(T0_S * 1000 + 1000 + seq, seq)])
-            seen = (T0_S * 1000, T0_S * 1000 + 5000 + seq, "live")
-            value = encode("events", CHANNEL, "forsen", "s", seq, seen, events)
+            start_ms = T0_S * 1000
+            value = encode("events", CHANNEL, "forsen", "s", seq, (start_ms, start_ms + 5000 + seq, "live"), events)
             await world.log.append(CHAT_EVENTS, [Append(0, b"k", value)])
             await ProjectionRunner(world.log, live, connector(pg_dsn), world.metrics).catch_up()
             seq += 1
