@@ -4,7 +4,7 @@ import asyncio
 
 from prometheus_client import CollectorRegistry
 
-from infra import compose, databases
+from infra import compose, databases, own_projections
 from infra.settings import Settings
 from infra.stopping import stop_on_signals
 from projections.control import ControlProjection
@@ -19,13 +19,14 @@ from streams.replay.heap import keep_heap
 
 
 def all_projections(settings: Settings, metrics: ProjectionMetrics) -> list[Projection]:
-    """Ours; add your own here."""
-    return [
+    """Ours, and the operator's own."""
+    ours: list[Projection] = [
         SealedProjection(metrics),
         NamesProjection(),
         ControlProjection(),
         LiveProjection(compose.schedule_of(settings.policy_file), metrics),
     ]
+    return ours + own_projections.made(settings.projections, ours)
 
 
 async def run(settings: Settings, *, once: bool, metrics_port: int | None = None) -> None:

@@ -67,6 +67,14 @@ def topic_prefix(text: str) -> str:
     return text
 
 
+def classes(text: str) -> str:
+    for piece in text.split(",") if text else []:
+        module, colon, name = piece.strip().partition(":")
+        if not (colon and all(part.isidentifier() for part in (*module.split("."), name))):
+            raise ValueError("empty, or module:Class, more of them with commas")
+    return text
+
+
 def http_url(text: str) -> str:
     if not text.startswith(("https://", "http://127.0.0.1", "http://localhost")):
         raise ValueError("an address https://…, or http:// on this machine")

@@ -1,4 +1,4 @@
-"""The port behind which every projection stands; write a class like these to add your own.
+"""The port behind which every projection stands; write a class like these to add your own (docs/projections.md).
 
 A projection takes what one stream of the log says and keeps tables of it. The runner (projections.runner) reads,
 decodes, opens a transaction, stores the new position and calls `apply` in it: effect and position are one step, so a

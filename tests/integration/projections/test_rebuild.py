@@ -8,7 +8,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from projections import read
-from projections.errors import ProjectionError, RebuildDiffers
+from projections.errors import AlreadyRunning, ProjectionError, RebuildDiffers
 from projections.metrics import ProjectionMetrics
 from projections.names import NamesProjection
 from projections.port import Projection
@@ -16,6 +16,7 @@ from projections.rebuild import rebuild
 from projections.rulings import resume
 from projections.runner import Connect, ProjectionRunner
 from projections.sealed import SealedProjection
+from projections.sql import sql
 from streams.log.port import EPOCH_SEALED
 from tests.integration.projections.conftest import CatchUp
 from tests.integration.projections.test_exactly_once import MAKERS, fill, lock_is_free
@@ -174,6 +175,31 @@ async def rights(db: Any) -> list[Any]:
             "where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'v') order by 1, 2"
         )
     )
+
+
+async def test_a_rebuild_that_was_killed_is_done_again(
+    db: Any, log: SaidLog, connect: Connect, catch_up: CatchUp
+) -> None:
+    """What it leaves behind: its schema, with some of what it had written."""
+    await log.say(seal_of(viewers(1, 2)))
+    await catch_up(NamesProjection())
+    await db.execute(
+        "create schema rebuild_names; create table rebuild_names.viewer_logins (like viewer_logins including all);"
+        "insert into rebuild_names.viewer_logins values (77, 'left', 0, '2020-01-01')"
+    )
+    await rebuild(log, NamesProjection(), connect, metrics_of_its_own())
+    assert await db.fetchval("select count(*) from viewer_logins") == 2
+    assert await db.fetchval("select to_regclass('rebuild_names.viewer_logins')") is None
+
+
+async def test_two_rebuilds_of_one_projection_do_not_run_at_once(
+    db: Any, log: SaidLog, connect: Connect, catch_up: CatchUp
+) -> None:
+    await log.say(seal_of(viewers(1)))
+    await catch_up(NamesProjection())
+    await db.fetchval(sql("try_lock"), "rebuild_names")
+    with pytest.raises(AlreadyRunning, match="being rebuilt"):
+        await rebuild(log, NamesProjection(), connect, metrics_of_its_own())
 
 
 class Shouts(Projection):
