@@ -67,8 +67,11 @@ class Hub:
     # ---- from the watcher
 
     def start_at(self, seal_id: int) -> None:
-        """Nothing that was asked before is trusted: it may be older than the first look."""
+        """At the first look, or where older seals stand than before (a restored database). Nothing that was asked until
+        now is trusted."""
         self.head = self.floor = seal_id
+        self._ids.clear()
+        self._events.clear()
         self._index.forget_all()
         self.started.set()
         self._wake()
@@ -118,6 +121,7 @@ class Hub:
 
     def seals_after(self, seal_id: int, channel: str | None, limit: int) -> tuple[int, list[bytes]]:
         """Events above seal_id (which must be >= floor), and the cursor behind them."""
+        seal_id = min(seal_id, self.head)  # one of before a database was restored
         first = bisect_right(self._ids, seal_id)
         last = min(first + limit, len(self._ids))
         events = [event for of, event in self._events[first:last] if channel is None or of == channel]

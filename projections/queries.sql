@@ -406,7 +406,8 @@ select t.name from unnest($1::text[]) as t (name) where to_regclass('public.' ||
 select count(*) from stopped_channels;
 
 -- name: read_standing
-select (select count(*) from stopped_channels) as stopped, (select count(*) from alarms) as alarms;
+select (select coalesce(max(seal_id), 0) from sealed_epochs) as last_seal_id,
+       (select count(*) from stopped_channels) as stopped, (select count(*) from alarms) as alarms;
 
 -- name: unlock
 select pg_advisory_unlock(hashtextextended('twzrd projection ' || $1, 0));

@@ -185,7 +185,7 @@ async def alarms(db: Database, before_id: int | None = None, limit: int = 100) -
 
 
 async def standing(db: Database) -> rows.Standing:
-    """How many channels are stopped and how many alarms were ever raised."""
+    """What is to be looked at again and again, in one question."""
     return rows.Standing(**await db.fetchrow(sql("read_standing")))
 
 

@@ -154,8 +154,10 @@ class StoppedChannel(msgspec.Struct, frozen=True):
 
 
 class Standing(msgspec.Struct, frozen=True):
-    """What an operator should know at one look. stopped: channels that wait for a ruling; alarms: ever raised."""
+    """How the read models stand. last_seal_id: the newest, 0 where there is none; stopped: channels that wait for a
+    ruling; alarms: ever raised."""
 
+    last_seal_id: int
     stopped: int
     alarms: int
 

@@ -16,7 +16,9 @@ from claim_api.errors import ApiConfigError
 from claim_api.request import Request
 from claim_api.routing import Route
 from claim_api.server import listen
+from schemas.bundle import decode
 from tests.hours import CHANNEL, T0_S, sealed_hour, viewers_of
+from tests.seals import SaidLog
 
 
 @pytest.mark.parametrize("method", ["POST", "OPTIONS"])
@@ -111,6 +113,31 @@ async def test_without_a_database_the_api_starts_says_so_and_recovers(serve: Any
         await admin.execute(f"alter database {database} allow_connections true")
         assert (await api.get("/v1/channels"))["channels"][0]["channel"] == CHANNEL
     await admin.close()
+
+
+async def test_a_database_that_was_restored_under_the_api_is_noticed(serve: Any, world: Any, pg_dsn: str) -> None:
+    """Seals that came after the backup are gone, and their numbers and hours are given to others."""
+    tables = "sealed_epochs, viewer_epochs, viewer_logins, channels, projection_positions"
+    before = [sealed_hour(viewers_of(3), epoch_start_s=T0_S + number * 3600) for number in range(4)]
+    await world.apply(*before)
+    other = sealed_hour(viewers_of(7), epoch_start_s=T0_S)
+    proof = f"/v1/epochs/{CHANNEL}/{T0_S}/proof?index=0"
+    async with serve(refresh_ms=20) as api:
+        await api.until_sealed(T0_S + 3 * 3600)
+        assert decode((await api.raw(proof))[2]).seal == before[0].header.encode().hex()
+        connection = await asyncpg.connect(pg_dsn)
+        await connection.execute(f"truncate {tables}; truncate seal_keys restart identity")
+        world.log = SaidLog(1)
+        async with api.session.get(api.base + "/v1/stream") as stream:
+            await world.apply(other)
+            async with asyncio.timeout(20):
+                while decode((await api.raw(proof))[2]).seal != other.header.encode().hex():
+                    pass
+            await world.apply(sealed_hour(viewers_of(7), epoch_start_s=T0_S + 9 * 3600))
+            async with asyncio.timeout(20):
+                while f'"epoch_start_s":{T0_S + 9 * 3600},'.encode() not in await stream.content.readline():
+                    pass
+        await connection.close()
 
 
 async def test_a_database_without_tables_is_named_as_such(serve: Any, pg_server: str) -> None:
