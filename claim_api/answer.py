@@ -23,7 +23,7 @@ SECURITY: Final[Headers] = [
     (b"cross-origin-opener-policy", b"same-origin"),
 ]
 IMMUTABLE: Final = b"public, max-age=31536000, immutable"
-"""For what a revision named in the request says: it never changes."""
+"""For what a revision says, named in the request with its channel's identity: it never changes."""
 LATEST: Final = b"public, max-age=5"
 """For what the latest revision says: a later one may come."""
 MOVING: Final = b"public, max-age=1"

@@ -17,6 +17,7 @@ from claim_api.answer import Answer, answer, error_answer, etag_of, matches, not
 from claim_api.config import ApiConfig
 from claim_api.counters import Counters
 from claim_api.database import ReadOnlyDatabase
+from claim_api.downloads import WHOLE_BYTES, Downloads
 from claim_api.epochs import EpochPages, PolicyTexts
 from claim_api.errors import ApiError, busy
 from claim_api.health import HealthPage, Lag
@@ -59,6 +60,7 @@ class Api:
         self._viewers = ViewerPages(config, self._database)
         self._health = HealthPage(config, self._database, self._hub, lag_records)
         self._static = StaticPages()
+        self._downloads = Downloads(config, self.counters)
         self._parts = parts
         for part in parts:
             if isinstance(part, ProvingPart):
@@ -120,18 +122,24 @@ class Api:
                 raise busy("requests", self.config.bounds.in_flight)
             none_match = request.header(b"if-none-match")
             made = await self._counted(route, found)
+            if made is not None:
+                made = _as_asked(made, none_match, head)
+                if len(made.body) > WHOLE_BYTES:
+                    self._downloads.check_room()
         except ApiError as error:
             self.counters.refused[error.code] += 1
-            made = error_answer(error)
+            made = _as_asked(error_answer(error), None, head)
         except Exception:  # the last line: whatever went wrong, the client gets an answer and the log the trace
             logger.exception("request failed: route %s", route)
             self.counters.events["faults"] += 1
-            made = error_answer(ApiError(500, "internal", "the server failed", "see its log; the fault is noted there"))
+            fault = ApiError(500, "internal", "the server failed", "see its log; the fault is noted there")
+            made = _as_asked(error_answer(fault), None, head)
         if made is not None:
-            if none_match is not None and (etag := etag_of(made)) is not None and matches(etag, none_match):
-                made = not_modified(made)
-            await send({"type": "http.response.start", "status": made.status, "headers": made.headers})
-            await send({"type": "http.response.body", "body": b"" if head else made.body})
+            if len(made.body) > WHOLE_BYTES:
+                await self._downloads.send(made, send)
+            else:
+                await send({"type": "http.response.start", "status": made.status, "headers": made.headers})
+                await send({"type": "http.response.body", "body": made.body})
             self.counters.request(route, made.status, perf_counter() - started)
 
     async def _counted(self, route: str, found: Awaitable[Answer | None]) -> Answer | None:
@@ -185,6 +193,13 @@ class Api:
     async def _metrics(self, request: Request) -> Answer:
         request.query(())
         return answer(generate_latest(self._registry), METRICS_TYPE)
+
+
+def _as_asked(made: Answer, none_match: bytes | None, head: bool) -> Answer:
+    """304 where the client has it, and without its body for HEAD; the headers are GET's."""
+    if none_match is not None and (etag := etag_of(made)) is not None and matches(etag, none_match):
+        made = not_modified(made)
+    return Answer(made.status, made.headers, b"") if head else made
 
 
 def create_app(

@@ -31,6 +31,10 @@ class Bounds:
     """Channels whose live boards are streamed, the busiest first."""
     stream_reads: int = 4
     """Streams that may read the database at once."""
+    downloads: int = 32
+    """Answers of more than downloads.WHOLE_BYTES under way at once; each holds its dump in memory."""
+    download_s: float = 600.0
+    """How long one may take in all."""
     proof_cache_bytes: int = 512 << 20
     dump_cache_bytes: int = 64 << 20
     builds: int = 32

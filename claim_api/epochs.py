@@ -65,9 +65,10 @@ def revision_of(fields: dict[str, str]) -> int:
     return whole("revision", fields["revision"], 0, MAX_REVISION) if "revision" in fields else LATEST
 
 
-def cache_of(revision: int) -> bytes:
-    """How long an answer about a revision holds."""
-    return LATEST_CACHE if revision == LATEST else IMMUTABLE
+def cache_of(name: str, revision: int) -> bytes:
+    """How long an answer about a channel's revision holds: for ever where both are named for good. A login is not: it
+    may be another channel's tomorrow."""
+    return IMMUTABLE if revision != LATEST and name.startswith("twitch:") else LATEST_CACHE
 
 
 def summary(epoch: rows.Epoch) -> dict[str, Any]:
@@ -157,4 +158,4 @@ class EpochPages:
         revision = revision_of(request.query(("revision",)))
         epoch = await self._index.epoch(name, start_s, revision)
         policy = await self._policies.canonical(epoch.policy_hash)
-        return tagged(detail(epoch, policy), b'"%s-seal"' % epoch.seal_hash.hex().encode(), cache_of(revision))
+        return tagged(detail(epoch, policy), b'"%s-seal"' % epoch.seal_hash.hex().encode(), cache_of(name, revision))

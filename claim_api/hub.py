@@ -67,8 +67,11 @@ class Hub:
     # ---- from the watcher
 
     def start_at(self, seal_id: int) -> None:
-        """Nothing that was asked before is trusted: it may be older than the first look."""
+        """At the first look, or where older seals stand than before (a restored database). Nothing that was asked until
+        now is trusted."""
         self.head = self.floor = seal_id
+        self._ids.clear()
+        self._events.clear()
         self._index.forget_all()
         self.started.set()
         self._wake()
@@ -85,15 +88,15 @@ class Hub:
         self._wake()
 
     def boards(self, boards: list[rows.Board]) -> None:
+        """The newest board of each channel; what is not among them is over, and no client is told of it again."""
+        before, self._boards = self._boards, {}
         for board in boards[: self._max_boards]:
             event = board_event(board)
-            known = self._boards.pop(board.channel, None)
+            known = before.get(board.channel)
             if known is None or known[1] != event:
                 self._board_count += 1
                 known = (self._board_count, event)
             self._boards[board.channel] = known
-        while len(self._boards) > self._max_boards:
-            del self._boards[next(iter(self._boards))]
         self._wake()
 
     def wants_boards(self) -> int:
@@ -104,10 +107,21 @@ class Hub:
         grown, self.grown = self.grown, asyncio.Event()
         grown.set()
 
+    def came(self) -> None:
+        """One client more."""
+        self.clients += 1
+
+    def left(self) -> None:
+        """One less. While nobody looks boards are not read: those of now would be old when somebody comes."""
+        self.clients -= 1
+        if self.clients == 0:
+            self._boards = {}
+
     # ---- to a stream
 
     def seals_after(self, seal_id: int, channel: str | None, limit: int) -> tuple[int, list[bytes]]:
         """Events above seal_id (which must be >= floor), and the cursor behind them."""
+        seal_id = min(seal_id, self.head)  # one of before a database was restored
         first = bisect_right(self._ids, seal_id)
         last = min(first + limit, len(self._ids))
         events = [event for of, event in self._events[first:last] if channel is None or of == channel]

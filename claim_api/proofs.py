@@ -41,7 +41,7 @@ class ProofPages:
         if "index" in fields:
             index = whole("index", fields["index"], 0, MAX_INDEX)
             found = await self._index.epoch(channel_name(name), start_s, revision)
-            return await self._indexed_proof(found, index, revision)
+            return await self._indexed_proof(found, index, cache_of(name, revision))
         if "viewer" in fields:
             request.check_operator(self._operator_key)
             viewer = channel_name(fields["viewer"])
@@ -53,7 +53,7 @@ class ProofPages:
             epoch = await self._index.epoch(channel_name(name), start_s, revision)
         tree = self._trees.peek(epoch) or await self._trees.provable(epoch)
         etag = f'"{epoch.seal_hash.hex()}-proof-{fields["ref"]}"'.encode()
-        return tagged(tree.prove_json(ref), etag, cache_of(revision))
+        return tagged(tree.prove_json(ref), etag, cache_of(name, revision))
 
     async def opened(self, channel: str, epoch_start_s: int, revision: int, viewer: str) -> Answer:
         """Presence or absence of a viewer (an identity) who asks for it themselves: private, opened with the epoch's
@@ -66,12 +66,12 @@ class ProofPages:
         epoch = await self._index.epoch(channel_name(name), epoch_start(start), revision)
         dump = await self._trees.dump(epoch)
         etag = b'"%s-leaves"' % epoch.seal_hash.hex().encode()
-        made = tagged(dump, etag, cache_of(revision), b"application/zstd")
+        made = tagged(dump, etag, cache_of(name, revision), b"application/zstd")
         filename = f"{epoch.epoch_start_s}.{epoch.revision}.leaves.zst"
         made.headers.append((b"content-disposition", f'attachment; filename="{filename}"'.encode()))
         return made
 
-    async def _indexed_proof(self, epoch: rows.Epoch, index: int, revision: int) -> Answer:
+    async def _indexed_proof(self, epoch: rows.Epoch, index: int, cache: bytes) -> Answer:
         tree = self._trees.peek(epoch) or await self._trees.provable(epoch)
         ref = tree.ref_at(index)
         if ref is None:
@@ -79,7 +79,7 @@ class ProofPages:
                 404, "unknown_leaf", f"the epoch has no leaf {index}", f"its leaves are 0 to {epoch.leaf_count - 1}"
             )
         etag = f'"{epoch.seal_hash.hex()}-proof-{ref.hex()}"'.encode()
-        return tagged(tree.prove_json(ref), etag, cache_of(revision))
+        return tagged(tree.prove_json(ref), etag, cache)
 
     async def _viewer_proof(self, epoch: rows.Epoch, viewer: str) -> Answer:
         header = seal.decode_header(epoch.header)

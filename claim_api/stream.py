@@ -6,6 +6,7 @@ there are no queues. Granian's ASGI send waits for the client; one that takes no
 """
 
 import asyncio
+import time
 from typing import Any, Final
 
 from claim_api.answer import API_CSP, SECURITY, Headers
@@ -61,7 +62,7 @@ class Streams:
         limit = self._config.bounds.stream_clients
         if self._hub.clients >= limit:
             raise busy("streams", limit, 429)
-        self._hub.clients += 1
+        self._hub.came()
         if self._hub.clients == 1:
             # Boards are not read while nobody looks.
             self._watcher.wake()
@@ -72,7 +73,7 @@ class Streams:
             else:
                 await _Stream(self, send, cursor, channel).run(receive)
         finally:
-            self._hub.clients -= 1
+            self._hub.left()
 
     async def _started(self) -> None:
         """Until the newest seal is known; without it a stream would begin at the wrong place."""
@@ -138,6 +139,7 @@ class _Stream:
     def __init__(self, streams: Streams, send: Any, cursor: int, channel: str | None) -> None:
         self._streams, self._send, self._cursor, self._channel = streams, send, cursor, channel
         self._board_cursor = 0
+        self._sent_at_s = time.monotonic()
 
     async def run(self, receive: Any) -> None:
         """Until the client is gone, is too slow, or the server stops."""
@@ -166,21 +168,26 @@ class _Stream:
         cursor, seals = await self._streams.next_seals(self._cursor, self._channel)
         self._board_cursor, boards = self._streams.boards_after(self._board_cursor, self._channel)
         if seals or boards:
-            await self._streams.deliver(self._send, seals + boards)
+            await self._deliver(seals + boards)
         moved = cursor != self._cursor
         self._cursor = cursor
         return moved or bool(boards)
 
+    async def _deliver(self, events: list[bytes]) -> None:
+        await self._streams.deliver(self._send, events)
+        self._sent_at_s = time.monotonic()
+
     async def _wait(self, grown: asyncio.Event, *ends: "asyncio.Task[Any]") -> None:
+        """Until there may be something new; beats where nothing was sent for so long, whatever other clients got."""
+        left_s = self._sent_at_s + self._streams.heartbeat_s - time.monotonic()
+        if left_s <= 0:
+            await self._deliver([HEARTBEAT])
+            return
         waking = asyncio.create_task(grown.wait())
         try:
-            done, _ = await asyncio.wait(
-                {waking, *ends}, timeout=self._streams.heartbeat_s, return_when=asyncio.FIRST_COMPLETED
-            )
+            await asyncio.wait({waking, *ends}, timeout=left_s, return_when=asyncio.FIRST_COMPLETED)
         finally:
             waking.cancel()
-        if not done:
-            await self._streams.deliver(self._send, [HEARTBEAT])
 
 
 async def _left(receive: Any) -> None:

@@ -30,7 +30,8 @@ TREE_BYTES_PER_LEAF: Final = 256
 DUMP_LEVEL: Final = 3
 REHEARSED_LEAVES: Final = 16_384
 """About what a large channel's hour has."""
-Key = tuple[str, int, int]
+Key = tuple[str, int, int, bytes]
+"""channel, epoch_start_s, revision, seal_hash: another seal may stand there when a database was restored."""
 
 
 class Trees:
@@ -46,7 +47,7 @@ class Trees:
 
     def peek(self, epoch: rows.Epoch) -> ProvableEpoch | None:
         """The tree if it is there now."""
-        return self._trees.get((epoch.channel, epoch.epoch_start_s, epoch.revision))
+        return self._trees.get(_key(epoch))
 
     async def provable(self, epoch: rows.Epoch) -> ProvableEpoch:
         """The tree of a sealed epoch. Raises ApiError 503 at a bound, 500 where the stored leaves do not fit."""
@@ -71,7 +72,7 @@ class Trees:
 
     async def _build(self, epoch: rows.Epoch) -> tuple[ProvableEpoch, int]:
         started = time.perf_counter()
-        blob = await read.body(self._database, *_key(epoch))
+        blob = await read.body(self._database, epoch.channel, epoch.epoch_start_s, epoch.revision)
         if blob is None:
             raise ApiError(503, "epoch_moved", "the epoch's leaves are being rebuilt", "try again in a few seconds")
         policy = await self._policies.canonical(epoch.policy_hash)
@@ -87,7 +88,7 @@ class Trees:
 
 
 def _key(epoch: rows.Epoch) -> Key:
-    return (epoch.channel, epoch.epoch_start_s, epoch.revision)
+    return (epoch.channel, epoch.epoch_start_s, epoch.revision, epoch.seal_hash)
 
 
 def _provable(epoch: rows.Epoch, blob: bytes, policy: bytes) -> ProvableEpoch:

@@ -15,6 +15,7 @@ from claim_api.counters import Counters
 from claim_api.database import ReadOnlyDatabase
 from claim_api.database_faults import FAULTS
 from projections import read, rows
+from projections.rows import Standing
 
 logger: Final = logging.getLogger("twzrd.api")
 PAGE_SEALS: Final = 500
@@ -39,6 +40,9 @@ class Watcher:
         self._boards_moved = True
         self.last_seal_id: int | None = None
         self.seen_at_s = float("-inf")
+        self._standing = Standing(0, 0, 0)
+        counters.gauges["stopped_channels"] = lambda: self._standing.stopped
+        counters.gauges["alarms"] = lambda: self._standing.alarms
 
     def wake(self) -> None:
         """Look now: a stream wants boards."""
@@ -70,9 +74,15 @@ class Watcher:
             connection.terminate()
 
     async def _look(self, connection: Any) -> None:
-        if self.last_seal_id is None:
-            self.last_seal_id = await read.last_seal_id(connection)
-            self._follower.start_at(self.last_seal_id)
+        self._standing = await read.standing(connection)
+        newest = self._standing.last_seal_id
+        if self.last_seal_id is None or newest < self.last_seal_id:
+            if self.last_seal_id is not None:
+                logger.warning(
+                    "the newest seal is %d and was %d: another database stands here", newest, self.last_seal_id
+                )
+            self.last_seal_id = newest
+            self._follower.start_at(newest)
         while seals := await read.seals_after(connection, self.last_seal_id, PAGE_SEALS):
             self.last_seal_id = seals[-1].seal_id
             self._follower.seals(seals)

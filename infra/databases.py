@@ -9,7 +9,7 @@ import asyncpg
 import msgspec
 
 from claim_api import schema as claims_schema
-from projections import read, schema
+from projections import read, rows, schema
 from schemas.errors import TwzrdError
 from streams.log import migrations
 
@@ -81,6 +81,11 @@ async def channel_identity(dsn: str, login: str) -> str:
     return identity
 
 
+def _stopped(one: rows.StoppedChannel) -> dict[str, object]:
+    hashes = {"known_seal_hash": one.known_seal_hash.hex(), "met_seal_hash": one.met_seal_hash.hex()}
+    return {**msgspec.structs.asdict(one), **hashes}
+
+
 async def overall(dsn: str) -> dict[str, Any]:
     """Positions, newest seal, stopped channels, alarms."""
     async with connected(dsn) as connection:
@@ -88,6 +93,6 @@ async def overall(dsn: str) -> dict[str, Any]:
         return {
             "newest_epoch_start_s": newest.epoch_start_s if newest else None,
             "positions": msgspec.to_builtins(await read.positions(connection)),
-            "stopped_channels": msgspec.to_builtins(await read.stopped_channels(connection)),
+            "stopped_channels": [_stopped(one) for one in await read.stopped_channels(connection)],
             "alarms": msgspec.to_builtins(await read.alarms(connection, limit=10)),
         }

@@ -4,7 +4,7 @@ import asyncio
 
 from prometheus_client import CollectorRegistry
 
-from infra import compose, databases
+from infra import compose, databases, own_projections
 from infra.settings import Settings
 from infra.stopping import stop_on_signals
 from projections.control import ControlProjection
@@ -19,13 +19,14 @@ from streams.replay.heap import keep_heap
 
 
 def all_projections(settings: Settings, metrics: ProjectionMetrics) -> list[Projection]:
-    """Ours; add your own here."""
-    return [
+    """Ours, and the operator's own."""
+    ours: list[Projection] = [
         SealedProjection(metrics),
         NamesProjection(),
         ControlProjection(),
         LiveProjection(compose.schedule_of(settings.policy_file), metrics),
     ]
+    return ours + own_projections.made(settings.projections, ours)
 
 
 async def run(settings: Settings, *, once: bool, metrics_port: int | None = None) -> None:
@@ -55,8 +56,9 @@ async def run(settings: Settings, *, once: bool, metrics_port: int | None = None
                 raise error.exceptions[0] if isinstance(error, ExceptionGroup) else error
 
 
-async def rebuild(settings: Settings, name: str) -> None:
-    """Build one projection anew beside the old one, compare, swap. Raises TwzrdError where they differ."""
+async def rebuild(settings: Settings, name: str) -> dict[str, str]:
+    """Build one projection anew beside the old one, compare, swap; returns the digest of each table. Raises TwzrdError
+    where they differ."""
     from projections.rebuild import rebuild as rebuild_projection
 
     compose.enable_fast_hashing(settings)
@@ -68,7 +70,7 @@ async def rebuild(settings: Settings, name: str) -> None:
     with compose.database(settings) as dsn:
         await databases.migrate(dsn)
         async with compose.open_log(settings) as log:
-            await rebuild_projection(log, known[name], connector(dsn), metrics)
+            return dict((await rebuild_projection(log, known[name], connector(dsn), metrics)).digests)
 
 
 async def resume(settings: Settings, channel: str, note: str) -> int:

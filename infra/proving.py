@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import msgspec
 import numpy as np
@@ -14,7 +15,7 @@ from schemas import identity as identities
 from schemas import seal as layout
 from schemas.body import decode_body
 from schemas.bundle import Bundle, ViewerOpening
-from schemas.errors import TwzrdError
+from schemas.errors import SchemaError, TwzrdError
 from streams.core.proofs import ProvableEpoch
 from streams.replay.output import PRIVATE, read_private
 from streams.replay.seal_lines import SealLine, read_dump, read_seals
@@ -54,29 +55,32 @@ class Found:
 
 
 def prove(found: Found, identity: str, pepper: bytes) -> Bundle:
-    """The bundle for one identity. Raises NotFound where the pepper is not the seal's."""
+    """The bundle for one identity. Raises NotFound where the pepper is not the seal's, or the leaves are not."""
     if layout.pepper_commit(pepper) != found.header.pepper_commit:
         raise NotFound("the pepper is not the one this seal commits to; give the right --pepper-file")
     tag = layout.epoch_tag(found.header.channel, found.header.epoch_start_s)
     key = layout.epoch_key(layout.viewer_key(identities.check(identity), pepper), tag)
     provable = ProvableEpoch(found.header.encode(), found.policy, found.preimages)
+    if provable.tree.root != found.header.root:
+        raise NotFound(
+            f"{_damaged(found.header.channel, found.header.epoch_start_s)}: they do not give their seal's root; "
+            f"{_MEND}, or replay the raw log again"
+        )
     return provable.prove(layout.viewer_ref(identity, key), ViewerOpening(identity=identity, epoch_key=key.hex()))
 
 
 def from_folder(folder: Path, wanted: Wanted) -> Found:
     """The epoch from a replay's folder. Raises NotFound naming what the folder has."""
+    name = wanted.channel if wanted.channel.startswith("twitch:") else identities.ascii_lower(wanted.channel)
     lines = [
         line
         for line in read_seals(folder)
-        if wanted.channel in (line.channel, line.login)
+        if name in (line.channel, line.login)
         and line.epoch_start_s == wanted.epoch_start_s
         and wanted.revision in (None, line.revision)
     ]
     if not lines:
-        raise NotFound(
-            f"{folder} has no seal of channel {wanted.channel!r} at {wanted.epoch_start_s}; "
-            "its seals.jsonl lists what it has"
-        )
+        raise NotFound(f"{folder} has {_described(wanted)}; its seals.jsonl lists what it has")
     line = max(lines, key=lambda line: line.revision)
     preimages = np.frombuffer(read_dump(folder, line), np.uint8).reshape(-1, layout.LEAF_BYTES)
     return Found(line.header(), msgspec.json.encode(line.policy), preimages, _logins(folder, line))
@@ -99,22 +103,39 @@ def from_database(settings: Settings, wanted: Wanted) -> Found:
 
 
 async def _from_database(dsn: str, wanted: Wanted) -> Found:
+    import asyncpg
+
     from infra import databases
     from projections import read
 
-    async with databases.connected(dsn) as connection:
-        channel = await read.resolve_channel(connection, wanted.channel)
-        epoch = channel and await read.epoch(connection, channel, wanted.epoch_start_s, wanted.revision)
-        if not epoch:
-            raise NotFound(
-                f"no seal of channel {wanted.channel!r} at {wanted.epoch_start_s}; "
-                "'twzrd export seals' lists what there is"
-            )
-        blob = await read.body(connection, epoch.channel, epoch.epoch_start_s, epoch.revision)
-        policy = await read.policy(connection, epoch.policy_hash)
+    try:
+        async with databases.connected(dsn) as connection:
+            channel = await read.resolve_channel(connection, wanted.channel)
+            epoch = channel and await read.epoch(connection, channel, wanted.epoch_start_s, wanted.revision)
+            if not epoch:
+                raise NotFound(f"{_described(wanted)}; 'twzrd export seals' lists what there is")
+            blob = await read.body(connection, epoch.channel, epoch.epoch_start_s, epoch.revision)
+            policy = await read.policy(connection, epoch.policy_hash)
+    except asyncpg.UndefinedTableError as error:
+        raise NotFound(f"the database lacks a table: {error}; bring it up to date: twzrd db migrate") from error
     if blob is None or policy is None:
         raise NotFound(f"the database holds the seal of {epoch.channel} at {epoch.epoch_start_s} without its body")
-    body = decode_body(blob)
+    try:
+        body = decode_body(blob)
+    except SchemaError as error:
+        raise NotFound(f"{_damaged(epoch.channel, epoch.epoch_start_s)}: {error}; {_MEND}") from error
     preimages = layout.leaf_preimages(epoch.channel, epoch.epoch_start_s, body.refs, body.counts)
     logins = dict(zip(body.logins, body.identities, strict=True))
     return Found(layout.decode_header(epoch.header), policy, preimages, logins)
+
+
+_MEND: Final = "build the read models anew: twzrd project --rebuild sealed"
+
+
+def _described(wanted: Wanted) -> str:
+    revision = "" if wanted.revision is None else f", revision {wanted.revision}"
+    return f"no seal of channel {wanted.channel!r} at {wanted.epoch_start_s}{revision}"
+
+
+def _damaged(channel: str, epoch_start_s: int) -> str:
+    return f"the leaves of {channel} at {epoch_start_s} are damaged"

@@ -11,6 +11,7 @@ import asyncpg
 from prometheus_client import CollectorRegistry
 
 from claim_api.config import ApiConfig
+from claim_api.health import LagUnknown
 from claim_api.server import base_url, listen, serve
 from infra import claiming, compose, databases
 from infra.keys import read_operator_key
@@ -42,15 +43,17 @@ class Behind:
 
 
 async def projection_lag(dsn: str, spans: Spans) -> dict[str, int]:
-    """How many records of its stream each projection has still to apply; nothing where that cannot be learnt (a lost
-    database is told of by the health page itself)."""
+    """How many records of its stream each projection has still to apply; nothing where the database is away (the health
+    page finds that out by itself). Raises LagUnknown where the log is."""
     behind: dict[str, int] = {}
     try:
         async with databases.connected(dsn) as connection:
             for one in await read.positions(connection):
                 _, end = await spans.span(one.stream, one.partition)
                 behind[one.projection] = behind.get(one.projection, 0) + max(0, end - one.next_offset)
-    except (databases.DatabaseError, LogError, asyncpg.PostgresError, OSError) as error:
+    except LogError as error:
+        raise LagUnknown(str(error)) from error
+    except (databases.DatabaseError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
         _log.warning("how far the projections are behind cannot be learnt now: %s", error)
         return {}
     return behind

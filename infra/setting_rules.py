@@ -111,6 +111,14 @@ def _encrypted_or_here(url: str) -> bool:
     return bool(host) and (parts.scheme == "https" or (parts.scheme == "http" and host in _HERE))
 
 
+def classes(text: str) -> str:
+    for piece in text.split(",") if text else []:
+        module, colon, name = piece.strip().partition(":")
+        if not (colon and all(part.isidentifier() for part in (*module.split("."), name))):
+            raise ValueError("empty, or module:Class, more of them with commas")
+    return text
+
+
 def http_url(text: str) -> str:
     if not _encrypted_or_here(text):
         raise ValueError("an address https://…, or http:// on this machine")

@@ -52,6 +52,9 @@ class Settings:
     partitions: int = _setting(8, "partitions of chat.events and epoch.sealed, fixed once made", rules.whole(1, 1024))
     topic_prefix: str = _setting("", "put before the names of the streams", rules.topic_prefix)
     policy_file: Path | None = _setting(None, "one policy or a list; none means the built-in one", rules.path)
+    projections: str = _setting(
+        "", "own projections beside ours, module:Class, more with commas; docs/projections.md", rules.classes
+    )
     pepper_file: Path | None = _setting(None, "32 bytes as hex; default home/keys/pepper", rules.path)
     operator_key_file: Path | None = _setting(None, "the API's operator key; default home/keys/operator", rules.path)
     archive_dir: Path | None = _setting(None, "the long-term record; default home/archive", rules.path)

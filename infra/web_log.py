@@ -4,6 +4,7 @@ the streams are, and can do nothing else there (claim_api/migrations/0006).
 In: the DSN of TWZRD_WEB_DATABASE_URL. Out: control records on the log, spans of its streams.
 """
 
+import time
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +16,8 @@ from schemas.errors import TwzrdError
 from streams.log.named_sql import load
 from streams.log.port import LogError
 
+SPANS_KEPT_S: Final = 0.25
+"""Who asks for one span asks for all: one question for the health page and not one a partition and projection."""
 SQL: Final = load(Path(__file__).with_suffix(".sql"))
 
 
@@ -27,6 +30,8 @@ class WebLog:
 
     def __init__(self, dsn: str) -> None:
         self._dsn = dsn
+        self._spans: dict[tuple[str, int], tuple[int, int]] = {}
+        self._spans_at_s = float("-inf")
 
     async def check_role(self) -> None:
         """Raises WebUnfit where the role may do more than the web should; DatabaseError where the database is away or
@@ -49,10 +54,13 @@ class WebLog:
             raise LogError(f"the opt-out cannot be said: {error}") from error
 
     async def span(self, stream: str, partition: int) -> tuple[int, int]:
-        """First and next offset; (0, 0) before the log has the stream. Raises LogError."""
-        try:
-            async with databases.connected(self._dsn) as connection:
-                row = await connection.fetchrow(SQL["span"], stream, partition)
-        except (databases.DatabaseError, asyncpg.PostgresError) as error:
-            raise LogError(f"the span of {stream} cannot be asked: {error}") from error
-        return (0, 0) if row is None else (row["first_offset"], row["next_offset"])
+        """First and next offset, up to SPANS_KEPT_S old; (0, 0) before the log has the stream. Raises LogError."""
+        if time.monotonic() - self._spans_at_s > SPANS_KEPT_S:
+            try:
+                async with databases.connected(self._dsn) as connection:
+                    rows = await connection.fetch(SQL["spans"])
+            except (databases.DatabaseError, asyncpg.PostgresError) as error:
+                raise LogError(f"the spans of the log cannot be asked: {error}") from error
+            self._spans = {(row["name"], row["partition"]): (row["first_offset"], row["next_offset"]) for row in rows}
+            self._spans_at_s = time.monotonic()
+        return self._spans.get((stream, partition), (0, 0))

@@ -3,9 +3,8 @@
 -- name: say_opt_out
 select claims.say_opt_out($1, $2);
 
--- name: span
-select h.first_offset, h.next_offset from log.head h join log.stream s on s.id = h.stream_id
- where s.name = $1 and h.partition = $2;
+-- name: spans
+select s.name, h.partition, h.first_offset, h.next_offset from log.head h join log.stream s on s.id = h.stream_id;
 
 -- name: whoami
 select current_user::text as role,

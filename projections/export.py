@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from projections.sql import sql
 from schemas.body import SealBody, decode_body
+from schemas.errors import SchemaError
 from schemas.seal import decode_header
 
 Kind = Literal["seals", "leaves", "participants", "allocations"]
@@ -103,7 +104,7 @@ async def tables(connection: Any, kind: Kind, span: Span) -> AsyncIterator[Any]:
         )
         async for row in rows:
             if kind in ("leaves", "participants"):
-                yield _BODY_TABLES[kind](row, decode_body(row["body"]))
+                yield _BODY_TABLES[kind](row, _body(row))
                 continue
             batch.append(_seal(row) if kind == "seals" else _allocation(row))
             if len(batch) >= CURSOR_ROWS:
@@ -111,6 +112,16 @@ async def tables(connection: Any, kind: Kind, span: Span) -> AsyncIterator[Any]:
                 batch = []
         if batch:
             yield pa.Table.from_pylist(batch, schema=FIELDS[kind])
+
+
+def _body(row: Any) -> SealBody:
+    try:
+        return decode_body(row["body"])
+    except SchemaError as error:
+        raise SchemaError(
+            f"leaves of {row['channel']} at {row['epoch_start_s']} revision {row['revision']} are damaged: {error}; "
+            "build the read models anew: twzrd project --rebuild sealed"
+        ) from error
 
 
 def _prefetch(kind: Kind) -> int:

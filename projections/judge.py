@@ -6,12 +6,16 @@ channel is stopped, which came again, and which contradict a known seal. No I/O:
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Final
 
 import numpy as np
 from blake3 import blake3
 from numpy.typing import NDArray
 
 from projections.source import Entry, JoinedSeal
+from schemas.policy import Weights, decode_policy
+from schemas.seal import LeafCounts, coverage_hash
 from schemas.sealed import Closed, Late, SealedEpoch
 from streams.core.merkle import merkle_root
 
@@ -62,7 +66,30 @@ def fault_of(sealed: SealedEpoch) -> str | None:
         return "the leaves do not hash to the root that the header bears"
     if len(counts.weight_centi) and int(counts.weight_centi.max()) >= 2**63:
         return "a leaf weighs 2**63 hundredths or more, which the read models cannot hold"
+    if not np.array_equal(counts.weight_centi, _weights(counts, _policy(sealed.policy).weights_centi)):
+        return "a leaf's weight is not what the policy gives for its counts"
+    if coverage_hash(sealed.coverage) != header.coverage_hash:
+        return "the coverage beside the seal is not the one that its header names"
+    if len(set(sealed.body.identities)) != header.leaf_count:
+        return "a viewer has two leaves"
     return None
+
+
+_policy: Final = lru_cache(maxsize=64)(decode_policy)
+
+
+def _weights(counts: LeafCounts, weights: Weights) -> NDArray[np.uint64]:
+    """policy(counts), hundredths, modulo 2**64 as the fold has it."""
+    total = np.full(len(counts.bits), weights.presence, np.uint64)
+    for column, centi in (
+        (counts.subs, weights.sub),
+        (counts.resubs, weights.resub),
+        (counts.gifts, weights.gift),
+        (counts.bits, weights.bit),
+        (counts.raid_viewers, weights.raid_viewer),
+    ):
+        total += column.astype(np.uint64) * np.uint64(centi)
+    return total
 
 
 def _sum(column: NDArray[np.uint64] | NDArray[np.uint32]) -> int:

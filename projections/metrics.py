@@ -27,6 +27,9 @@ class ProjectionMetrics:
         self.conflicts = Counter(
             "projection_seal_conflicts", "Known seals met with another hash; each stops its channel", registry=registry
         )
+        self.stopped_channels = Gauge(
+            "projection_stopped_channels", "Channels that wait for an operator's ruling", registry=registry
+        )
         self.damaged = Counter("projection_seals_damaged", "Seals refused as inconsistent", registry=registry)
         self.held = Counter("projection_records_held", "Entries kept back for a stopped channel", registry=registry)
         self.shortfalls = Counter(
@@ -39,7 +42,7 @@ class ProjectionMetrics:
         )
         self.given_up = Counter(
             "projection_unfinished_seals_given_up",
-            "Unfinished seals dropped at the bound schemas.parts.MAX_OPEN_SEALS",
+            "Unfinished seals dropped at a bound of schemas.parts",
             ["projection"],
             registry=registry,
         )

@@ -1,4 +1,4 @@
-"""The port behind which every projection stands; write a class like these to add your own.
+"""The port behind which every projection stands; write a class like these to add your own (docs/projections.md).
 
 A projection takes what one stream of the log says and keeps tables of it. The runner (projections.runner) reads,
 decodes, opens a transaction, stores the new position and calls `apply` in it: effect and position are one step, so a
@@ -7,7 +7,7 @@ projection never sees an entry twice that counted, and never misses one. What a 
     class Cheers(Projection):
         name, stream, version, tables = "cheers", CHAT_EVENTS, 1, ("cheers",)
 
-        async def create(self, connection):           # unqualified names; also called when a rebuild starts
+        async def create(self, connection):           # unqualified names; called at the first start and for a rebuild
             await connection.execute("create table cheers (...)")
 
         async def apply(self, connection, entries):   # inside the transaction
@@ -59,8 +59,14 @@ class Projection(ABC):
         found = {}
         for table in self.tables:
             row = await connection.fetchrow(sql("digest_table").format(table=table))
-            found[table] = f"{row['rows']} rows, {int(row['low']):x}.{int(row['high']):x}"
+            sums = (int(row["low"]) % 2**64, int(row["high"]) % 2**64)
+            found[table] = f"{row['rows']} rows, {sums[0]:016x}{sums[1]:016x}"
         return found
+
+    async def opened(self, connection: Any) -> None:
+        """A session begins: the projection's lock is held, nothing is applied yet. For what is to be learnt from the
+        tables."""
+        return
 
     def recall(self, entries: Sequence[Entry]) -> None:
         """Entries that were applied before this process started, shown again so that memory can be refilled; comes

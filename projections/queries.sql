@@ -345,6 +345,23 @@ select v.oid::regclass::text as name, pg_get_viewdef(v.oid) as definition
   from (select oid, max(depth) as depth from over where depth > 0 group by oid) v
  order by v.depth, name;
 
+-- name: rights_on
+select c.oid::regclass::text as name,
+       case when r.attname is null then r.privilege_type
+            else format('%s (%I)', r.privilege_type, r.attname) end as what,
+       case when r.grantee = 0 then 'public' else r.grantee::regrole::text end as grantee,
+       case when r.is_grantable then ' with grant option' else '' end as option
+  from unnest($1::text[]) as t (name)
+  join pg_class c on c.oid = t.name::regclass
+ cross join lateral (
+       select null::name as attname, a.grantee, a.privilege_type, a.is_grantable from aclexplode(c.relacl) a
+        union all
+       select b.attname, a.grantee, a.privilege_type, a.is_grantable
+         from pg_attribute b cross join lateral aclexplode(b.attacl) a
+        where b.attrelid = c.oid and not b.attisdropped) r
+ where r.grantee <> c.relowner
+ order by name, grantee, what;
+
 -- name: end_stop
 delete from stopped_channels where channel = $1 returning epoch_start_s, revision, met_seal_hash;
 
@@ -381,6 +398,16 @@ select a.identity, a.channel, a.channel_login, a.epoch_start_s, a.revision, a.le
   from claimable_allocations a
  where ($1::text is null or a.channel = $1) and a.epoch_start_s >= $2 and a.epoch_start_s < $3
  order by a.channel, a.epoch_start_s, a.revision, a.viewer_key;
+
+-- name: tables_missing
+select t.name from unnest($1::text[]) as t (name) where to_regclass('public.' || quote_ident(t.name)) is null;
+
+-- name: count_stopped
+select count(*) from stopped_channels;
+
+-- name: read_standing
+select (select coalesce(max(seal_id), 0) from sealed_epochs) as last_seal_id,
+       (select count(*) from stopped_channels) as stopped, (select count(*) from alarms) as alarms;
 
 -- name: unlock
 select pg_advisory_unlock(hashtextextended('twzrd projection ' || $1, 0));

@@ -11,6 +11,7 @@ import msgspec
 from projections import rows
 from projections.keys import arithmetic_key
 from projections.sql import sql
+from schemas.identity import ascii_lower
 
 MAX_LIMIT: Final = 10_000
 """No list is longer than this; ask again from where it ended."""
@@ -47,11 +48,11 @@ async def channel(db: Database, channel: str) -> rows.Channel | None:
 
 
 async def resolve_channel(db: Database, name: str) -> str | None:
-    """The channel's identity from its identity or its (lowercase) login; of several that bore the login, the one
-    sealed last. None where no seal of it is known."""
+    """The channel's identity from its identity or its login; of several that bore the login, the one sealed last.
+    None where no seal of it is known."""
     if name.startswith("twitch:"):
         return None if await channel(db, name) is None else name
-    found: str | None = await db.fetchval(sql("read_channel_of_login"), name)
+    found: str | None = await db.fetchval(sql("read_channel_of_login"), ascii_lower(name))
     return found
 
 
@@ -181,6 +182,11 @@ async def alarms(db: Database, before_id: int | None = None, limit: int = 100) -
     """Alarms, newest first."""
     before = _FAR_S if before_id is None else before_id
     return [rows.Alarm(**row) for row in await db.fetch(sql("read_alarms"), before, _bounded(limit))]
+
+
+async def standing(db: Database) -> rows.Standing:
+    """What is to be looked at again and again, in one question."""
+    return rows.Standing(**await db.fetchrow(sql("read_standing")))
 
 
 async def stopped_channels(db: Database) -> list[rows.StoppedChannel]:

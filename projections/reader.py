@@ -36,14 +36,17 @@ async def slices(
         records = await log.read(
             projection.stream, partition, at, max_records=READ_RECORDS, max_bytes=READ_BYTES, wait_ms=WAIT_MS
         )
+        passed = False
         if until is not None:
-            records = [record for record in records if record.offset < until]
+            below = [record for record in records if record.offset < until]
+            records, passed = below, len(below) < len(records)
             empty = 0 if records else empty + 1
             if empty == EMPTY_READS_AT_END:
                 return
-        if not records:
+        if not (records or passed):
             continue
-        found = decoder.feed(records)
+        # What is left before `until` has gone from the log: a newer record of its key stands further on (compaction).
+        found = decoder.feed(records) if records else decoder.pass_over(until or at)
         at = found.next_offset
         metrics.given_up.labels(projection.name).inc(decoder.given_up_total - given_up)
         given_up = decoder.given_up_total

@@ -64,7 +64,7 @@ async def rebuild(log: Log, projection: Projection, connect: Connect, metrics: P
             digests = await _compare(connection, projection, schema, version)
             await swap_tables(connection, projection.tables, schema)
             await connection.execute(sql("set_standing_version"), projection.name, projection.version)
-        logger.info("projection %s was rebuilt: %s", projection.name, digests)
+        logger.info("projection %s was rebuilt", projection.name)
         return Rebuilt(digests, targets)
     finally:
         await _clear(connection, schema)

@@ -153,6 +153,15 @@ class StoppedChannel(msgspec.Struct, frozen=True):
     held: int
 
 
+class Standing(msgspec.Struct, frozen=True):
+    """How the read models stand. last_seal_id: the newest, 0 where there is none; stopped: channels that wait for a
+    ruling; alarms: ever raised."""
+
+    last_seal_id: int
+    stopped: int
+    alarms: int
+
+
 class Position(msgspec.Struct, frozen=True):
     """How far a projection has applied one partition: everything below next_offset."""
 

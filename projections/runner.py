@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import asyncpg
 
-from projections import positions, reader
+from projections import footing, positions, reader
 from projections.errors import AlreadyRunning, PositionMoved
 from projections.metrics import ProjectionMetrics
 from projections.port import Projection
@@ -119,8 +119,11 @@ class ProjectionRunner:
         """Apply from the stored positions on: for ever, or up to `ends`."""
         partitions = await self._log.partitions(self.projection.stream)
         stored = await positions.load(connection, self.projection, partitions)
+        await footing.require_tables(connection, self.projection, stored)
+        await footing.check_log(self._log, connection, self.projection, stored)
         # What an earlier session left in memory does not count.
         self.projection.rolled_back()
+        await self.projection.opened(connection)
         queue: asyncio.Queue[Slice | None] = asyncio.Queue(QUEUED_SLICES)
         readers = asyncio.create_task(self._read_all(stored, ends, queue))
         measuring = asyncio.create_task(self._measure_lag(stored))

@@ -47,12 +47,15 @@ class SealedProjection(Projection):
         self._metrics = metrics
         self._keys = KeyRing()
         self._pending: list[Judgement] = []
-        self._pending_shortfalls = 0
+        self._pending_shortfalls = self._pending_stopped = 0
+
+    async def opened(self, connection: Any) -> None:
+        self._metrics.stopped_channels.set(await connection.fetchval(sql("count_stopped")))
 
     async def apply(self, connection: Any, entries: Sequence[Entry]) -> None:
         known = await _known(connection, entries)
         before = {key[:2] for key in known}
-        judged = await _judge(connection, entries, known)
+        judged, self._pending_stopped = await _judge(connection, entries, known)
         self._pending.append(judged)
         for conflict in judged.conflicts:
             await _stop(connection, conflict)
@@ -96,6 +99,8 @@ class SealedProjection(Projection):
                 elif isinstance(entry.item, Late):
                     metrics.late_events.inc(entry.item.count)
         metrics.shortfalls.inc(self._pending_shortfalls)
+        if self._pending:
+            metrics.stopped_channels.set(self._pending_stopped)
         self._settle()
 
     def rolled_back(self) -> None:
@@ -113,11 +118,13 @@ async def _known(connection: Any, entries: Sequence[Entry]) -> dict[SealKey, byt
     return {_key(row): row["seal_hash"] for row in await connection.fetch(sql("known_seals"), *_columns(epochs, 2))}
 
 
-async def _judge(connection: Any, entries: Sequence[Entry], known: dict[SealKey, bytes]) -> Judgement:
+async def _judge(connection: Any, entries: Sequence[Entry], known: dict[SealKey, bytes]) -> tuple[Judgement, int]:
+    """And how many channels are stopped then."""
     keys = sorted({key_of(entry.item.sealed) for entry in entries if isinstance(entry.item, JoinedSeal)})
     rulings = await connection.fetch(sql("known_rulings"), *_columns(keys, 3))
     stopped = {row["channel"] for row in await connection.fetch(sql("stopped_channels"))}
-    return judge(entries, known, {(_key(row), row["seal_hash"]) for row in rulings}, stopped)
+    judged = judge(entries, known, {(_key(row), row["seal_hash"]) for row in rulings}, stopped)
+    return judged, len(stopped)
 
 
 async def _stop(connection: Any, conflict: Conflict) -> None:

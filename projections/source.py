@@ -10,10 +10,11 @@ from weakref import WeakValueDictionary
 
 from blake3 import blake3
 
+from projections import fit
 from schemas import envelope
 from schemas.envelope import Envelope
 from schemas.errors import SchemaError
-from schemas.parts import SealParts
+from schemas.parts import OpenSeals
 from schemas.sealed import Closed, Known, Late, Part, Seal, SealedEpoch, decode_record, join_seal
 from streams.log.port import CHAT_EVENTS, EPOCH_SEALED, LogRecord
 
@@ -67,17 +68,16 @@ same stream, which meets them at about the same time, takes them from here inste
 
 
 class Decoder:
-    """One partition's records to entries. Keeps the parts of unfinished seals, bounded as schemas.parts says."""
+    """One partition's records to entries. Keeps the parts of unfinished seals (schemas.parts)."""
 
     def __init__(self, stream: str, partition: int) -> None:
         self._stream, self._partition = stream, partition
-        self._parts: SealParts[tuple[bytes, bytes]] = SealParts(lambda piece: piece[0])
-        """A piece is a part's share of the body, and the value of the record it came in."""
+        self._open = OpenSeals()
 
     @property
     def given_up_total(self) -> int:
-        """Unfinished seals dropped because newer ones needed the room."""
-        return self._parts.given_up_total
+        """Unfinished seals dropped at a bound of schemas.parts."""
+        return self._open.given_up_total
 
     def feed(self, records: Sequence[LogRecord]) -> Slice:
         """Entries of these records (at least one), in order."""
@@ -86,11 +86,14 @@ class Decoder:
             item = self._item(record)
             if item is not None:
                 entries.append(Entry(self._partition, record.offset, record.time_ms, item))
-        next_offset = records[-1].offset + 1
-        first = self._parts.first_offset()
-        resume = next_offset if first is None else first
-        size = sum(len(record.value) for record in records)
-        return Slice(self._partition, entries, next_offset, resume, size)
+        return self._slice(entries, records[-1].offset + 1, sum(len(record.value) for record in records))
+
+    def pass_over(self, next_offset: int) -> Slice:
+        """No record lies below next_offset any more (a compacted stream has gaps)."""
+        return self._slice([], next_offset, 0)
+
+    def _slice(self, entries: Sequence[Entry], next_offset: int, size_bytes: int) -> Slice:
+        return Slice(self._partition, entries, next_offset, self._open.resume_offset(next_offset), size_bytes)
 
     def _item(self, record: LogRecord) -> Item | None:
         try:
@@ -98,7 +101,7 @@ class Decoder:
                 return self._sealed(record)
             if self._stream == CHAT_EVENTS:
                 said = envelope.decode(record.value)
-                _refuse_nul(said.login, *(login for _, login in said.viewers))
+                fit.check_envelope(said)
                 return said
             return record
         except SchemaError as error:
@@ -107,29 +110,33 @@ class Decoder:
     def _sealed(self, record: LogRecord) -> Item | None:
         said = decode_record(record.value)
         if isinstance(said, Part):
-            self._parts.take(said, (said.blob, record.value), record.offset)
+            self._open.take(record.offset, said, record.value)
             return None
         if isinstance(said, Known):
             return None  # for workers
         if not isinstance(said, Seal):
+            fit.check_notice(said)
             return said
-        pieces = self._parts.complete(said) if said.parts else ()
+        pieces = self._open.join(said) if said.parts else []
         if pieces is None:
-            return None  # a second writer's header of a seal that is out
-        blobs, values = [blob for blob, _ in pieces], (*(value for _, value in pieces), record.value)
+            return None  # said by two writers at a time, whose parts are the same
+        values = (*(piece.value for piece in pieces), record.value)
         found = _in_hand.get(values)
         if found is None:
-            found = JoinedSeal(join_seal(said, blobs), b"".join(blobs) if said.parts else said.body, values)
-            _refuse_nul(found.sealed.login, *found.sealed.body.identities, *found.sealed.body.logins)
+            blobs = [piece.blob for piece in pieces]
+            found = JoinedSeal(join_seal(said, blobs), b"".join(blobs) if blobs else said.body, values)
+            fit.check_seal(found.sealed)
+            _check_named(said, found.sealed)
             _in_hand[values] = found
         return found
 
 
-def _refuse_nul(*texts: str) -> None:
-    """A record that no table could take must not stop its projection for ever."""
-    if "\0" in "".join(texts):
+def _check_named(said: Seal, sealed: SealedEpoch) -> None:
+    header = sealed.header
+    if (said.channel, said.epoch_start_s, said.revision) != (header.channel, header.epoch_start_s, header.revision):
         raise SchemaError(
-            "a name bears the character U+0000, which Postgres cannot keep; its writer must drop such lines"
+            f"record of {said.channel} at {said.epoch_start_s} revision {said.revision} bears the header of "
+            f"{header.channel} at {header.epoch_start_s} revision {header.revision}; its writer is damaged"
         )
 
 

@@ -1,104 +1,127 @@
-"""The parts of seals as they lie on `epoch.sealed`, where several writers' attempts may stand between one another.
+"""Puts the parts of seals together, whoever wrote them and in whatever order two writers' parts lie.
 
-Comes in: parts and header records in the log's order. Goes out: each seal's body, whole. A worker that was stopped and
-goes on while another has taken its partition over writes the same seal a second time, and the broker takes the batches
-of both in any order: A0 A1 | B0 | A2 header | B1 B2 header. Each writer's own parts come in order of index.
+In: parts and headers of one partition of `epoch.sealed`, in order. Out: the pieces of a whole seal. Two workers may say
+one seal at a time (one was stopped past its session and goes on, another took its partition): equal parts are kept
+once, different ones side by side, and the header's hash tells which of them are its own. A header that comes again
+after its parts were used up is known for what it is.
 """
 
 from collections import OrderedDict
-from collections.abc import Callable
-from typing import Final, Generic, TypeVar
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice, product
+from typing import Final, NamedTuple
 
 from blake3 import blake3
 
-from schemas.errors import SchemaError
 from schemas.sealed import Closed, Known, Late, Part, Record, Seal, SealedEpoch, join_seal
 
 MAX_OPEN_SEALS: Final = 64
-"""Seals whose parts wait for their header; beyond it the oldest is given up (its writer died)."""
-MAX_RUNS: Final = 8
-"""Different beginnings of one seal that are followed. Attempts with the same bytes, which is the rule, are one."""
-MAX_DONE: Final = 1024
-"""Seals in parts whose headers are remembered, so that a second attempt whose parts went with the first is known."""
+"""Seals of one partition whose parts wait for their header; beyond it the oldest is given up (its writer died)."""
+MAX_WAIT_OFFSETS: Final = 100_000
+"""A header that is not there so many records after its first part will not come, or its parts with it again."""
+MAX_VARIANTS: Final = 3
+"""Different parts of one place of one seal; more are dropped."""
+MAX_TRIED: Final = 64
+"""Ways to choose among them that are tried for one header."""
+SealKey = tuple[str, int, int]
+"""channel, epoch_start_s, revision."""
 
-Key = tuple[str, int, int]
-Piece = TypeVar("Piece")
+
+class Piece(NamedTuple):
+    """A part's blob and the record value that it came in."""
+
+    blob: bytes
+    value: bytes
 
 
-class SealParts(Generic[Piece]):
-    """One partition's parts that wait for their header. piece: what a reader keeps of a part; equal parts must give
-    equal pieces. blob_of: a piece's share of the body."""
+@dataclass(slots=True)
+class _OpenSeal:
+    first_offset: int
+    places: list[list[Piece]] = field(default_factory=list)
 
-    def __init__(self, blob_of: Callable[[Piece], bytes], max_open: int = MAX_OPEN_SEALS) -> None:
-        self._blob_of = blob_of
-        self._max_open = max_open
-        self._open: dict[Key, tuple[int, list[tuple[Piece, ...]]]] = {}
-        """Per seal the offset of its first part, and the runs of parts 0, 1, … met so far; none begins another."""
-        self._done: OrderedDict[Key, bytes] = OrderedDict()
+
+class OpenSeals:
+    """The parts of one partition's unfinished seals."""
+
+    def __init__(self) -> None:
+        self._open: dict[SealKey, _OpenSeal] = {}
+        self._joined: OrderedDict[SealKey, tuple[bytes, bytes]] = OrderedDict()
         self.given_up_total = 0
-        """Seals whose parts were given up on because newer ones needed the room."""
+        """Unfinished seals dropped at a bound."""
 
-    def first_offset(self) -> int | None:
-        """Where reading must start again to meet every part that waits; None where none does."""
-        return min((offset for offset, _ in self._open.values()), default=None)
+    def resume_offset(self, next_offset: int) -> int:
+        """Where reading must start again to see every part that waits; next_offset where none does."""
+        for key in [key for key, seal in self._open.items() if next_offset - seal.first_offset > MAX_WAIT_OFFSETS]:
+            del self._open[key]
+            self.given_up_total += 1
+        return min((seal.first_offset for seal in self._open.values()), default=next_offset)
 
-    def take(self, part: Part, piece: Piece, offset: int = 0) -> None:
-        """Take in a part. One that follows no run (its earlier ones were not met) is left out."""
+    def take(self, offset: int, part: Part, value: bytes) -> None:
+        """A part."""
         key = (part.channel, part.epoch_start_s, part.revision)
-        if key not in self._open:
-            if part.index != 0:
-                return
-            if len(self._open) >= self._max_open:
+        seal = self._open.get(key)
+        if seal is None:
+            if part.index:
+                return  # its beginning is not there, so it can come to nothing
+            if len(self._open) >= MAX_OPEN_SEALS:
                 del self._open[next(iter(self._open))]
                 self.given_up_total += 1
-            self._open[key] = (offset, [])
-        runs = self._open[key][1]
-        stems = [()] if part.index == 0 else [run[: part.index] for run in runs if len(run) >= part.index > 0]
-        for stem in stems:
-            longer = (*stem, piece)
-            if not any(run[: len(longer)] == longer for run in runs):
-                runs[:] = [*[run for run in runs if run != stem][1 - MAX_RUNS :], longer]
+            seal = self._open[key] = _OpenSeal(offset)
+        if part.index == len(seal.places):
+            seal.places.append([Piece(part.blob, value)])
+        elif 0 <= part.index < len(seal.places):
+            variants = seal.places[part.index]
+            if len(variants) < MAX_VARIANTS and all(one.blob != part.blob for one in variants):
+                variants.append(Piece(part.blob, value))
 
-    def complete(self, seal: Seal) -> tuple[Piece, ...] | None:
-        """The parts of a header that has some, and they wait no more. None: the header of another attempt at a seal
-        that was complete before. Raises SchemaError where the parts met do not add up to the body it names."""
+    def join(self, seal: Seal) -> Sequence[Piece] | None:
+        """The header's pieces in order of index, as far as there are any; None where this very seal was put together
+        before (another writer said it, too)."""
         key = (seal.channel, seal.epoch_start_s, seal.revision)
-        most = 0
-        for run in self._open[key][1] if key in self._open else []:
-            found = run[: seal.parts]
-            most = max(most, len(found))
-            if len(found) == seal.parts and self._hash(found) == seal.body_hash:
-                del self._open[key]
-                self._done[key] = seal.header
-                if len(self._done) > MAX_DONE:
-                    self._done.popitem(last=False)
-                return found
-        if self._done.get(key) == seal.header:
-            return None
-        raise SchemaError(
-            f"seal of {seal.channel} at {seal.epoch_start_s} revision {seal.revision}: {most} of {seal.parts} parts "
-            "do not add up to the body it names; read epoch.sealed again"
-        )
+        found = self._open.get(key)
+        known = (seal.header, seal.body_hash)
+        chosen = _chosen(found.places, seal) if found is not None and len(found.places) >= seal.parts else None
+        if chosen is None:
+            if self._joined.get(key) == known:
+                return None
+            return [] if found is None else [variants[0] for variants in found.places[: seal.parts]]
+        assert found is not None
+        if all(len(variants) == 1 for variants in found.places) or key in self._joined:
+            del self._open[key]
+        # Else another writer's header may still come for what is left.
+        self._joined[key] = known
+        self._joined.move_to_end(key)
+        if len(self._joined) > MAX_OPEN_SEALS:
+            self._joined.popitem(last=False)
+        return chosen
 
-    def _hash(self, pieces: tuple[Piece, ...]) -> bytes:
-        hasher = blake3()
-        for piece in pieces:
-            hasher.update(self._blob_of(piece))
-        return hasher.digest()
+
+def _chosen(places: Sequence[list[Piece]], seal: Seal) -> Sequence[Piece] | None:
+    """Those that hash to what the header names. A single way is not looked at here: join_seal does."""
+    ways: Iterator[tuple[Piece, ...]] = islice(product(*places[: seal.parts]), MAX_TRIED)
+    if all(len(variants) == 1 for variants in places[: seal.parts]):
+        return next(ways)
+    for way in ways:
+        if blake3(b"".join(piece.blob for piece in way)).digest() == seal.body_hash:
+            return way
+    return None
 
 
 class SealAssembler:
-    """Records of one partition in order; seals come out whole. Bounded as SealParts is."""
+    """Records of one partition in order; seals come out whole, each once."""
 
-    def __init__(self, max_open: int = MAX_OPEN_SEALS) -> None:
-        self._parts: SealParts[bytes] = SealParts(lambda blob: blob, max_open)
+    def __init__(self) -> None:
+        self._open = OpenSeals()
+        self._next = 0
 
     def feed(self, record: Record) -> SealedEpoch | Late | Closed | None:
         """What the record completes, if anything. Raises SchemaError for a header whose parts were not met."""
+        self._next += 1
         if isinstance(record, Part):
-            self._parts.take(record, record.blob)
+            self._open.take(self._next, record, b"")
             return None
         if isinstance(record, Seal):
-            blobs = self._parts.complete(record) if record.parts else ()
-            return None if blobs is None else join_seal(record, blobs)
+            pieces = self._open.join(record) if record.parts else ()
+            return None if pieces is None else join_seal(record, [piece.blob for piece in pieces])
         return None if isinstance(record, Known) else record

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import msgspec
 import numpy as np
 
 from schemas.columns import EventColumns
@@ -77,6 +78,16 @@ def seal_of(
     )
     stats = Stats(events=int(said.sum()), duplicates=1, conflicts=0, excluded=2)
     return SealedEpoch(header, login, policy.canonical, stated, stats, 0, through_offset, closed_by, body)
+
+
+def rehashed(seal: SealedEpoch, counts: LeafCounts) -> SealedEpoch:
+    """The seal with other counts and the header that goes with them."""
+    body = msgspec.structs.replace(seal.body, counts=counts)
+    seal = msgspec.structs.replace(seal, body=body)
+    header = msgspec.structs.replace(
+        seal.header, total_weight_centi=int(counts.weight_centi.sum()), root=merkle_root(seal.preimages())
+    )
+    return msgspec.structs.replace(seal, header=header)
 
 
 def viewers(*ids: int) -> list[str]:

@@ -50,6 +50,19 @@ _PROOF_ENDS: Final[Json] = {
     "log": {"type": "null"},
     "checkpoint": {"type": "null"},
 }
+_COUNTS: Final[Json] = {"type": "object", "additionalProperties": INT}
+_HEALTH: Final[Json] = {
+    "status": {"enum": ["ready", "degraded"]},
+    "reasons": {**listed(TEXT), "description": "Why not all is well, and what to do"},
+    "stream_clients": INT,
+}
+_HEALTH_WHERE_KNOWN: Final[Json] = {
+    "newest_seal_id": INT,
+    "newest_seal_age_s": {**nullable(INT), "description": "Since the end of the newest sealed hour"},
+    "stopped_channels": {**listed(TEXT), "description": "The first ten that wait for an operator's ruling"},
+    "projections": {**_COUNTS, "description": "Records that each has applied"},
+    "projection_lag_records": {**_COUNTS, "description": "Records that each has still to apply"},
+}
 SCHEMAS: Final[Json] = {
     "Error": fields(code=TEXT, message=TEXT, mend={**TEXT, "description": "What to do about it"}),
     "Channel": fields(
@@ -92,7 +105,7 @@ SCHEMAS: Final[Json] = {
         ),
         next_before=nullable(INT),
     ),
-    "Health": fields(status={"enum": ["ready", "degraded"]}, reasons=listed(TEXT)),
+    "Health": {"type": "object", "required": list(_HEALTH), "properties": {**_HEALTH, **_HEALTH_WHERE_KNOWN}},
 }
 
 CHANNEL: Final = parameter("c", "path", "Channel: login or identity", TEXT, "twitch:id:22484632")

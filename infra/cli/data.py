@@ -45,7 +45,9 @@ def status(settings: Settings, as_json: bool) -> None:
 @click.argument("what", type=click.Choice(["seals", "leaves", "participants", "allocations"]))
 @click.option("--format", "form", type=click.Choice(["csv", "jsonl", "parquet"]), default="jsonl", show_default=True)
 @click.option(
-    "--out", type=click.Path(path_type=Path), help="File to write (parquet needs one); default: standard output."
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="File to write (parquet needs one); default: standard output.",
 )
 @click.option("--channel", help="Only this channel (login or identity).")
 @click.pass_obj

@@ -139,9 +139,9 @@ def _facts(shown: Verified) -> dict[str, Any]:
 
 @click.command()
 @click.option("--channel", required=True, help="Login or identity.")
-@click.option("--epoch", type=int, required=True, help="Start of the epoch, unix seconds.")
+@click.option("--epoch", type=click.IntRange(0, 2**53), required=True, help="Start of the epoch, unix seconds.")
 @click.option("--viewer", required=True, help="Login or identity (twitch:id:…).")
-@click.option("--revision", type=int, help="Default: the latest.")
+@click.option("--revision", type=click.IntRange(0, 65_535), help="Default: the latest.")
 @click.option(
     "--dir",
     "folder",

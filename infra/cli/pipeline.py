@@ -92,7 +92,10 @@ def project(
     if resume:
         click.echo(f"{run(projecting.resume(settings, resume, note))} held records applied")
     elif rebuild:
-        run(projecting.rebuild(settings, rebuild))
+        digests = run(projecting.rebuild(settings, rebuild))
+        click.echo(f"projection {rebuild} was built anew and stands in the old one's place:")
+        for table, digest in digests.items():
+            click.echo(f"  {table:<24} {digest}")
     else:
         run(projecting.run(settings, once=once, metrics_port=metrics_port))
 

@@ -7,14 +7,18 @@ from typing import Any
 import asyncpg
 import msgspec
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
+from claim_api import health
 from claim_api.answer import Answer, json_answer
 from claim_api.config import ApiConfig, Bounds
 from claim_api.errors import ApiConfigError
 from claim_api.request import Request
 from claim_api.routing import Route
 from claim_api.server import listen
+from schemas.bundle import decode
 from tests.hours import CHANNEL, T0_S, sealed_hour, viewers_of
+from tests.seals import SaidLog
 
 
 @pytest.mark.parametrize("method", ["POST", "OPTIONS"])
@@ -101,14 +105,39 @@ async def test_without_a_database_the_api_starts_says_so_and_recovers(serve: Any
         await admin.execute(f"alter database {database} allow_connections false")
         await admin.execute("select pg_terminate_backend(pid) from pg_stat_activity where datname = $1", database)
         assert (await api.get("/v1/channels", status=503))["code"] == "database_away"
-        health = await api.get("/health", status=503)
-        assert health["status"] == "degraded"
-        assert "database" in health["reasons"][0]
+        found = await api.get("/health", status=503)
+        assert found["status"] == "degraded"
+        assert "database" in found["reasons"][0]
         # What is in memory is still proved.
         await api.get(proof)
         await admin.execute(f"alter database {database} allow_connections true")
         assert (await api.get("/v1/channels"))["channels"][0]["channel"] == CHANNEL
     await admin.close()
+
+
+async def test_a_database_that_was_restored_under_the_api_is_noticed(serve: Any, world: Any, pg_dsn: str) -> None:
+    """Seals that came after the backup are gone, and their numbers and hours are given to others."""
+    tables = "sealed_epochs, viewer_epochs, viewer_logins, channels, projection_positions"
+    before = [sealed_hour(viewers_of(3), epoch_start_s=T0_S + number * 3600) for number in range(4)]
+    await world.apply(*before)
+    other = sealed_hour(viewers_of(7), epoch_start_s=T0_S)
+    proof = f"/v1/epochs/{CHANNEL}/{T0_S}/proof?index=0"
+    async with serve(refresh_ms=20) as api:
+        await api.until_sealed(T0_S + 3 * 3600)
+        assert decode((await api.raw(proof))[2]).seal == before[0].header.encode().hex()
+        connection = await asyncpg.connect(pg_dsn)
+        await connection.execute(f"truncate {tables}; truncate seal_keys restart identity")
+        world.log = SaidLog(1)
+        async with api.session.get(api.base + "/v1/stream") as stream:
+            await world.apply(other)
+            async with asyncio.timeout(20):
+                while decode((await api.raw(proof))[2]).seal != other.header.encode().hex():
+                    pass
+            await world.apply(sealed_hour(viewers_of(7), epoch_start_s=T0_S + 9 * 3600))
+            async with asyncio.timeout(20):
+                while f'"epoch_start_s":{T0_S + 9 * 3600},'.encode() not in await stream.content.readline():
+                    pass
+        await connection.close()
 
 
 async def test_a_database_without_tables_is_named_as_such(serve: Any, pg_server: str) -> None:
@@ -123,15 +152,88 @@ async def test_health_tells_lag_and_age(serve: Any, world: Any) -> None:
         return {"sealed": 7}
 
     async with serve(lag_records=lag, max_lag_records=7) as api:
-        health = await api.get("/health")
-        assert (health["status"], health["reasons"]) == ("ready", [])
-        assert health["projection_lag_records"] == {"sealed": 7}
-        assert health["newest_seal_age_s"] > 0
-        assert health["projections"]["sealed"] == 1
+        found = await api.get("/health")
+        assert (found["status"], found["reasons"]) == ("ready", [])
+        assert found["projection_lag_records"] == {"sealed": 7}
+        assert found["newest_seal_age_s"] > 0
+        assert found["projections"]["sealed"] == 1
     async with serve(lag_records=lag, max_lag_records=6, max_seal_age_s=60) as api:
-        health = await api.get("/health")
-        assert health["status"] == "degraded"
-        assert len(health["reasons"]) == 2
+        found = await api.get("/health")
+        assert found["status"] == "degraded"
+        assert len(found["reasons"]) == 2
+
+
+async def test_health_tells_a_projection_that_stands_still(
+    serve: Any, world: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody runs it: a few records wait, far below the bound of lag."""
+    await world.apply(sealed_hour(viewers_of(2)))
+    waiting = {"sealed": 3}
+
+    async def lag() -> dict[str, int]:
+        return waiting
+
+    monkeypatch.setattr(health, "KEPT_S", 0.0)
+    monkeypatch.setattr(health, "STILL_S", 0.05)
+    async with serve(lag_records=lag) as api:
+        assert (await api.get("/health"))["status"] == "ready"
+        async with asyncio.timeout(10):
+            while (found := await api.get("/health"))["status"] == "ready":
+                pass
+        assert "sealed applied nothing" in found["reasons"][0] and "3 records" in found["reasons"][0]
+        # It goes on: what is left is being worked at.
+        await world.apply(sealed_hour(viewers_of(2), epoch_start_s=T0_S + 3600))
+        assert (await api.get("/health"))["status"] == "ready"
+        waiting["sealed"] = 0
+        for _ in range(20):
+            assert (await api.get("/health"))["status"] == "ready"
+
+
+async def test_health_says_that_the_log_is_away(serve: Any, world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    await world.apply(sealed_hour(viewers_of(2)))
+
+    async def away() -> dict[str, int]:
+        raise health.LagUnknown("the broker does not answer")
+
+    async def hanging() -> dict[str, int]:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    monkeypatch.setattr(health, "LAG_WAIT_S", 0.05)
+    for lag, word in ((away, "broker"), (hanging, "does not answer")):
+        async with serve(lag_records=lag) as api:
+            found = await api.get("/health")
+            assert found["status"] == "degraded" and word in found["reasons"][0]
+
+
+async def test_health_and_metrics_tell_standing_alarms(serve: Any, world: Any) -> None:
+    hour = sealed_hour(viewers_of(2))
+    wrong = msgspec.structs.replace(hour, header=msgspec.structs.replace(hour.header, root=b"\x01" * 32))
+    await world.apply(wrong)
+    async with serve(refresh_ms=20) as api:
+        found = await api.get("/health")
+        assert found["status"] == "degraded" and "seal_damaged" in found["reasons"][0]
+        await world.apply(hour, sealed_hour(viewers_of(3)))
+        found = await api.get("/health")
+    async with serve(refresh_ms=20) as api:  # as after a restart
+        found = await api.get("/health")
+        assert found["stopped_channels"] == [CHANNEL]
+        assert any("1 channels are stopped" in reason for reason in found["reasons"])
+        await api.until_sealed(T0_S)
+        text = (await api.raw("/metrics"))[2].decode()
+    assert "twzrd_api_stopped_channels 1.0" in text and "twzrd_api_alarms 2.0" in text
+
+
+async def test_metrics_are_of_the_documented_form(api: Any, world: Any) -> None:
+    await world.apply(sealed_hour(viewers_of(2)))
+    for path in ("/v1/channels", "/v1/none", "/health", f"/v1/epochs/{CHANNEL}/{T0_S}/leaves"):
+        await api.raw(path)
+    text = (await api.raw("/metrics"))[2].decode()
+    families = list(text_string_to_metric_families(text))
+    names = [family.name for family in families]
+    assert len(names) == len(set(names)) > 10
+    samples = [(one.name, tuple(sorted(one.labels.items()))) for family in families for one in family.samples]
+    assert len(samples) == len(set(samples))
 
 
 async def test_a_request_that_is_not_http_gets_400(api: Any) -> None:

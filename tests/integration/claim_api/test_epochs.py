@@ -80,7 +80,7 @@ async def test_a_leaf_dump_gives_the_seals_root(api: Any, world: Any, count: int
 async def test_what_a_revision_says_is_tagged_with_its_hash_for_ever(api: Any, world: Any, kind: str) -> None:
     hour = sealed_hour(viewers_of(4))
     await world.apply(hour)
-    path = f"/v1/epochs/{LOGIN}/{T0_S}{kind}"
+    path = f"/v1/epochs/{CHANNEL}/{T0_S}{kind}"
     _, newest, body = await api.raw(path)
     _, named, same = await api.raw(path + "?revision=0")
     assert (newest["Cache-Control"], named["Cache-Control"]) == ("public, max-age=5", IMMUTABLE)
@@ -89,6 +89,21 @@ async def test_what_a_revision_says_is_tagged_with_its_hash_for_ever(api: Any, w
     assert body == same
     status, headers, empty = await api.raw(path, headers={"If-None-Match": named["ETag"]})
     assert (status, empty, headers["ETag"]) == (304, b"", named["ETag"])
+
+
+async def test_what_is_named_by_a_login_is_not_for_ever_because_logins_move(api: Any, world: Any) -> None:
+    other = "twitch:id:200"
+    await world.apply(sealed_hour(viewers_of(4)), sealed_hour(viewers_of(5), channel=other, login="xqc"))
+    paths = [f"/v1/epochs/{LOGIN}/{T0_S}{kind}revision=0" for kind in ("?", "/leaves?", "/proof?index=0&")]
+    paths.append(f"/v1/epochs/{LOGIN}/{T0_S}/proof?ref={'ab' * 32}&revision=0")
+    before = [await api.raw(path) for path in paths]
+    assert {headers["Cache-Control"] for _, headers, _ in before} == {"public, max-age=5"}
+    # The other channel takes the login; the same address now means that one.
+    await world.apply(sealed_hour(viewers_of(1), channel=other, login=LOGIN, epoch_start_s=T0_S + HOUR_S))
+    await api.until_sealed(T0_S + HOUR_S)
+    for path, (_, old, _) in zip(paths, before, strict=True):
+        status, headers, _ = await api.raw(path, headers={"If-None-Match": old["ETag"]})
+        assert (status, headers["ETag"] == old["ETag"]) == (200, False)
 
 
 @pytest.mark.parametrize(

@@ -150,6 +150,33 @@ async def test_a_quiet_stream_beats(serve: Any, world: Any) -> None:
         assert await reader.block() == {":": "heartbeat"}
 
 
+async def test_a_stream_of_a_quiet_channel_beats_while_others_are_busy(serve: Any, world: Any, pg_dsn: str) -> None:
+    """A proxy in between cuts what says nothing, however much is said to others."""
+    await world.apply(*hours(0, 1), *hours(0, 1, "twitch:id:7"))
+    live = LiveProjection(PolicySchedule.of(DEFAULT_POLICY), world.metrics)
+    done = asyncio.Event()
+
+    async def chatter() -> None:
+        seq = 0
+        while not done.is_set():
+            events = events_of([Event(T0_S * 1000 + 1000 + seq, seq)])
+            start_ms = T0_S * 1000
+            value = encode("events", CHANNEL, "forsen", "s", seq, (start_ms, start_ms + 5000 + seq, "live"), events)
+            await world.log.append(CHAT_EVENTS, [Append(0, b"k", value)])
+            await ProjectionRunner(world.log, live, connector(pg_dsn), world.metrics).catch_up()
+            seq += 1
+
+    async with serve(heartbeat_s=0.5, refresh_ms=10) as api, stream(api, "?channel=twitch:id:7") as reader:
+        busy = asyncio.create_task(chatter())
+        async with stream(api) as other:
+            for _ in range(5):
+                await other.event("board")
+            async with asyncio.timeout(10):
+                assert await reader.block() == {":": "heartbeat"}
+            done.set()
+        await busy
+
+
 async def test_boards_of_open_hours_come_in_their_newest_state(serve: Any, world: Any, pg_dsn: str) -> None:
     live = LiveProjection(PolicySchedule.of(DEFAULT_POLICY), world.metrics)
     start_ms = T0_S * 1000

@@ -57,6 +57,35 @@ async def pg_log(pg_dsn: str) -> AsyncIterator[PostgresLog]:
 
 
 @pytest.mark.slow
+async def test_of_two_processes_one_works_and_the_other_takes_over_when_it_is_killed(
+    db: Any, pg_dsn: str, pg_log: PostgresLog
+) -> None:
+    children = [
+        await asyncio.create_subprocess_exec(sys.executable, "-c", CHILD, pg_dsn, cwd=PROJECT) for _ in range(2)
+    ]
+    try:
+        async with heard(db) as seals:
+            for number in range(4):
+                if number == 2:
+                    children[0].kill()
+                    await children[0].wait()
+                for seal in (
+                    seal_of(viewers(1, 2), epoch_start_s=T0_S + number * HOUR_S),
+                    seal_of(viewers(1, 2), channel="twitch:id:101", epoch_start_s=T0_S + number * HOUR_S),
+                ):
+                    values = [encode_record(record) for record in split_seal(seal)]
+                    await pg_log.append(EPOCH_SEALED, [Append(number % 2, b"k", value) for value in values])
+                while await db.fetchval("select count(*) from sealed_epochs") < 2 * (number + 1):
+                    await asyncio.wait_for(seals.get(), 60)
+    finally:
+        for child in children:
+            if child.returncode is None:
+                child.kill()
+                await child.wait()
+    assert len(await read.viewer_epochs(db, "twitch:id:1")) == 8
+
+
+@pytest.mark.slow
 async def test_projections_killed_again_and_again_neither_lose_nor_double_a_seal(
     db: Any, pg_dsn: str, pg_log: PostgresLog, connect: Connect
 ) -> None:

@@ -3,11 +3,12 @@
 import asyncio
 from typing import Any
 
+import asyncpg
 import pytest
 from prometheus_client import CollectorRegistry
 
 from projections import read
-from projections.errors import ProjectionError, RebuildDiffers
+from projections.errors import AlreadyRunning, ProjectionError, RebuildDiffers
 from projections.metrics import ProjectionMetrics
 from projections.names import NamesProjection
 from projections.port import Projection
@@ -15,6 +16,7 @@ from projections.rebuild import rebuild
 from projections.rulings import resume
 from projections.runner import Connect, ProjectionRunner
 from projections.sealed import SealedProjection
+from projections.sql import sql
 from streams.log.port import EPOCH_SEALED
 from tests.integration.projections.conftest import CatchUp
 from tests.integration.projections.test_exactly_once import MAKERS, fill, lock_is_free
@@ -142,6 +144,62 @@ async def test_a_rebuild_honours_rulings(
     await rebuild(log, SealedProjection(metrics_of_its_own()), connect, metrics_of_its_own())
     assert await read.stopped_channels(db) == []
     assert len(await read.epochs(db, CHANNEL)) == 2
+
+
+async def test_the_roles_that_could_read_the_tables_and_views_still_can(
+    db: Any, pg_dsn: str, log: SaidLog, connect: Connect, catch_up: CatchUp, metrics: ProjectionMetrics
+) -> None:
+    await log.say(seal_of(viewers(1, 2)))
+    await db.execute("grant update (weight_centi) on viewer_epochs to twzrd_payer with grant option")
+    made: list[Projection] = [SealedProjection(metrics), NamesProjection()]
+    for one in made:
+        await catch_up(one)
+    before = await rights(db)
+    await rebuild(log, SealedProjection(metrics_of_its_own()), connect, metrics_of_its_own())
+    await rebuild(log, NamesProjection(), connect, metrics_of_its_own())
+    assert await rights(db) == before
+    for role in ("web", "payer", "signer"):
+        reading = await asyncpg.connect(pg_dsn.replace("://twzrd@", f"://twzrd_{role}@", 1))
+        for table in (*made[0].tables, *made[1].tables, "claimable_allocations", "sealed_participants"):
+            await reading.fetch(f"select * from {table}")
+        await reading.close()
+
+
+async def rights(db: Any) -> list[Any]:
+    """Who may do what with each table and view, and each column."""
+    return list(
+        await db.fetch(
+            "select c.relname, a.attname, array(select one::text from unnest(coalesce(a.attacl, c.relacl)) as one "
+            "order by 1) from pg_class c "
+            "left join pg_attribute a on a.attrelid = c.oid and a.attacl is not null "
+            "where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'v') order by 1, 2"
+        )
+    )
+
+
+async def test_a_rebuild_that_was_killed_is_done_again(
+    db: Any, log: SaidLog, connect: Connect, catch_up: CatchUp
+) -> None:
+    """What it leaves behind: its schema, with some of what it had written."""
+    await log.say(seal_of(viewers(1, 2)))
+    await catch_up(NamesProjection())
+    await db.execute(
+        "create schema rebuild_names; create table rebuild_names.viewer_logins (like viewer_logins including all);"
+        "insert into rebuild_names.viewer_logins values (77, 'left', 0, '2020-01-01')"
+    )
+    await rebuild(log, NamesProjection(), connect, metrics_of_its_own())
+    assert await db.fetchval("select count(*) from viewer_logins") == 2
+    assert await db.fetchval("select to_regclass('rebuild_names.viewer_logins')") is None
+
+
+async def test_two_rebuilds_of_one_projection_do_not_run_at_once(
+    db: Any, log: SaidLog, connect: Connect, catch_up: CatchUp
+) -> None:
+    await log.say(seal_of(viewers(1)))
+    await catch_up(NamesProjection())
+    await db.fetchval(sql("try_lock"), "rebuild_names")
+    with pytest.raises(AlreadyRunning, match="being rebuilt"):
+        await rebuild(log, NamesProjection(), connect, metrics_of_its_own())
 
 
 class Shouts(Projection):

@@ -15,10 +15,9 @@ from projections.sealed import SealedProjection
 from schemas.policy import DEFAULT_POLICY
 from schemas.seal import LeafCounts
 from schemas.sealed import Closed, Late, SealedEpoch, decode_body, encode_body, encode_record, split_seal
-from streams.core.merkle import merkle_root
 from streams.log.port import EPOCH_SEALED, Append
 from tests.integration.projections.conftest import CatchUp
-from tests.seals import CHANNEL, HOUR_S, LOGIN, T0_S, SaidLog, seal_of, viewers
+from tests.seals import CHANNEL, HOUR_S, LOGIN, T0_S, SaidLog, rehashed, seal_of, viewers
 
 RATE = DEFAULT_POLICY.base_units_per_centi
 
@@ -251,22 +250,13 @@ async def test_amounts_beyond_64_bits_are_exact(
     policy = msgspec.structs.replace(DEFAULT_POLICY, base_units_per_centi=2**63 - 1)
     seal = seal_of(viewers(1, 2), policy=policy)
     weight = np.array([2**63 - 1, 123], np.uint64)
-    counts = LeafCounts(**{**msgspec.structs.asdict(seal.body.counts), "weight_centi": weight})
+    bits = weight - np.uint64(policy.weights_centi.presence)
+    counts = LeafCounts(**{**msgspec.structs.asdict(seal.body.counts), "weight_centi": weight, "bits": bits})
     seal = rehashed(seal, counts)
     await log.say(seal)
     await catch_up(sealed)
     assert await read.entitlement_base_units(db, "twitch:id:1") == (2**63 - 1) ** 2
     assert await read.entitlement_base_units(db, "twitch:id:2") == 123 * (2**63 - 1)
-
-
-def rehashed(seal: SealedEpoch, counts: LeafCounts) -> SealedEpoch:
-    """The seal with other counts and the header that goes with them."""
-    body = msgspec.structs.replace(seal.body, counts=counts)
-    seal = msgspec.structs.replace(seal, body=body)
-    header = msgspec.structs.replace(
-        seal.header, total_weight_centi=int(counts.weight_centi.sum()), root=merkle_root(seal.preimages())
-    )
-    return msgspec.structs.replace(seal, header=header)
 
 
 async def test_an_inconsistent_seal_is_refused_with_an_alarm_and_a_right_one_after_it_is_taken(

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from schemas import sealed
 from schemas.errors import SchemaError
-from schemas.parts import MAX_DONE, SealAssembler, SealParts
+from schemas.parts import MAX_OPEN_SEALS, MAX_VARIANTS, MAX_WAIT_OFFSETS, OpenSeals, SealAssembler
 from schemas.sealed import Part, Record, Seal, SealedEpoch, encode_body, split_seal
 from tests.seals import HOUR_S, T0_S, seal_of, viewers
 
@@ -69,24 +69,24 @@ def test_a_header_whose_parts_were_never_met_is_an_error_and_harms_no_other() ->
 
 
 def test_what_is_kept_is_bounded() -> None:
-    kept: SealParts[bytes] = SealParts(lambda blob: blob, max_open=2)
-    for number in range(MAX_DONE + 10):
+    kept = OpenSeals()
+    for number in range(MAX_OPEN_SEALS + 10):
         seal = seal_of(viewers(1), epoch_start_s=T0_S + number * HOUR_S)
         with patch.object(sealed, "MAX_PART_BYTES", 60):
             *parts, header = split_seal(seal)
         for part in parts:
             assert isinstance(part, Part)
-            kept.take(part, part.blob, number)
-        if number < MAX_DONE + 5:
-            assert isinstance(header, Seal)
-            kept.complete(header)
-    assert kept.given_up_total == 3
-    assert kept.first_offset() == MAX_DONE + 8
-    assert len(kept._done) == MAX_DONE
+            kept.take(number, part, b"")
+        if number < 5:
+            assert isinstance(header, Seal) and kept.join(header)
+    assert kept.given_up_total == 5
+    assert kept.resume_offset(1000) == 10
+    assert kept.resume_offset(MAX_WAIT_OFFSETS + 12) == 12
+    assert kept.given_up_total == 7
 
 
-def test_the_beginnings_of_one_seal_that_are_followed_are_bounded() -> None:
-    kept: SealParts[bytes] = SealParts(lambda blob: blob)
+def test_the_variants_of_one_part_that_are_kept_are_bounded() -> None:
+    kept = OpenSeals()
     for number in range(100):
-        kept.take(Part(1, "twitch:id:1", T0_S, 0, 0, b"%d" % number), b"%d" % number, number)
-    assert [len(runs) for _, runs in kept._open.values()] == [8]
+        kept.take(number, Part(1, "twitch:id:1", T0_S, 0, 0, b"%d" % number), b"")
+    assert [[len(variants) for variants in one.places] for one in kept._open.values()] == [[MAX_VARIANTS]]

@@ -31,6 +31,7 @@ def test_every_setting_is_read_from_its_variable() -> None:
         "TWZRD_PARTITIONS": "32",
         "TWZRD_TOPIC_PREFIX": "dev.",
         "TWZRD_POLICY_FILE": "/etc/policy.json",
+        "TWZRD_PROJECTIONS": "one:Cheers, two.three:Raids",
         "TWZRD_PEPPER_FILE": "/etc/pepper",
         "TWZRD_OPERATOR_KEY_FILE": "/etc/operator",
         "TWZRD_ARCHIVE_DIR": "/mnt/archive",

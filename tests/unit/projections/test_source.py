@@ -1,14 +1,14 @@
 """Records to entries: seals in parts, offsets to start again from, records that cannot be read."""
 
 from collections.abc import Sequence
-from functools import partial
 
+import msgspec
 import pytest
 
 from projections import source
 from projections.judge import SealKey
 from projections.source import Decoder, JoinedSeal, Undecodable, joined_again
-from schemas.parts import SealParts
+from schemas import parts
 from schemas.sealed import Late, Seal, SealedEpoch, encode_body, encode_record, join_seal, split_seal
 from streams.log.port import CHAT_EVENTS, EPOCH_SEALED, LogRecord
 from tests.seals import CHANNEL, HOUR_S, LOGIN, T0_S, live_envelope, seal_of, viewers
@@ -47,15 +47,53 @@ def test_a_writer_that_came_again_starts_its_seal_anew() -> None:
     assert [type(entry.item) for entry in found.entries] == [JoinedSeal]
 
 
-def test_parts_of_two_attempts_in_any_order_give_the_seal_once() -> None:
-    *parts, header = BIG_VALUES
-    first, *rest = parts
-    other_starts = [*parts[:-1], first, parts[-1], header, *rest, header]
-    found = Decoder(EPOCH_SEALED, 0).feed(records(*other_starts))
+OTHER_VALUES = [encode_record(record) for record in split_seal(seal_of(viewers(*range(30_000)), salt=1))]
+
+
+def interleaved(first: Sequence[bytes], second: Sequence[bytes], order: str) -> list[bytes]:
+    """The values of two writers, as A and B name them."""
+    mine, other = iter(first), iter(second)
+    return [next(mine) if one == "A" else next(other) for one in order]
+
+
+ORDERS = ["ABABABAB", "AABABBAB", "ABAAABBB", "AABBBBAA", "ABBBBAAA", "BAAABABB", "ABBAABBA", "AAABABBB"]
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_two_writers_that_say_one_seal_at_a_time_say_it_once_and_no_record_is_called_damaged(order: str) -> None:
+    assert len(BIG_VALUES) == 4
+    found = Decoder(EPOCH_SEALED, 0).feed(records(*interleaved(BIG_VALUES, BIG_VALUES, order)))
     assert [type(entry.item) for entry in found.entries] == [JoinedSeal]
-    seal = found.entries[0].item
-    assert isinstance(seal, JoinedSeal) and list(seal.values) == BIG_VALUES
     assert found.resume_offset == found.next_offset
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_two_writers_that_say_two_seals_under_one_name_are_both_heard(order: str) -> None:
+    found = Decoder(EPOCH_SEALED, 0).feed(records(*interleaved(BIG_VALUES, OTHER_VALUES, order)))
+    seals = [entry.item.sealed.header.hash() for entry in found.entries if isinstance(entry.item, JoinedSeal)]
+    assert len(found.entries) == len(set(seals)) == 2
+    assert found.resume_offset == found.next_offset
+
+
+def test_a_seal_whose_beginning_was_lost_is_said_again_and_joined() -> None:
+    found = Decoder(EPOCH_SEALED, 0).feed(records(*BIG_VALUES[1:], *BIG_VALUES))
+    assert [type(entry.item) for entry in found.entries] == [Undecodable, JoinedSeal]
+
+
+def test_parts_that_nobody_ends_are_given_up_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parts, "MAX_WAIT_OFFSETS", 10)
+    decoder = Decoder(EPOCH_SEALED, 0)
+    assert decoder.feed(records(BIG_VALUES[0], *[LATE] * 9)).resume_offset == 0
+    assert decoder.feed(records(LATE, at=10)).resume_offset == 11
+    assert decoder.given_up_total == 1
+
+
+def test_a_header_under_another_name_than_its_record_is_refused() -> None:
+    seal = split_seal(seal_of(viewers(1)))[0]
+    assert isinstance(seal, Seal)
+    moved = msgspec.structs.replace(seal, channel="twitch:id:7")
+    [entry] = Decoder(EPOCH_SEALED, 0).feed(records(encode_record(moved))).entries
+    assert isinstance(entry.item, Undecodable) and "twitch:id:7" in entry.item.reason
 
 
 def test_a_header_without_its_parts_and_bytes_that_are_no_record_are_named_not_lost() -> None:
@@ -66,7 +104,7 @@ def test_a_header_without_its_parts_and_bytes_that_are_no_record_are_named_not_l
 
 
 def test_unfinished_seals_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(source, "SealParts", partial(SealParts, max_open=2))
+    monkeypatch.setattr(parts, "MAX_OPEN_SEALS", 2)
     decoder = Decoder(EPOCH_SEALED, 0)
     starts = []
     for hour in range(3):
