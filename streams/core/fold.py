@@ -16,7 +16,7 @@ from schemas.policy import Policy
 from schemas.seal import LeafCounts
 from schemas.sealed import Stats
 from streams.core import kernels
-from streams.core.interning import pair_table
+from streams.core.interning import PairTable, pair_table
 from streams.core.kernels import KINDS, Sums
 from streams.core.pairs import Pairs
 
@@ -42,7 +42,7 @@ class EpochFold:
     __slots__ = ("_amount", "_at", "_ids", "_kind", "_pair", "_pairs")
 
     def __init__(self) -> None:
-        self._pairs = pair_table()
+        self._pairs: PairTable | None = None  # made for the first viewer: most epochs of a long absence never have one
         self._at, self._ids, self._kind, self._pair, self._amount = (bytearray() for _ in range(5))
 
     def __len__(self) -> int:
@@ -51,10 +51,12 @@ class EpochFold:
     @property
     def nbytes(self) -> int:
         """About what it holds in memory, in bytes."""
-        return 33 * len(self) + self._pairs.nbytes
+        return 33 * len(self) + (0 if self._pairs is None else self._pairs.nbytes)
 
     def intern(self, viewers: Sequence[tuple[str, str]]) -> NDArray[np.uint32]:
         """This fold's numbers of those pairs. Raises SchemaError on a malformed identity, then nothing changed."""
+        if self._pairs is None:
+            self._pairs = pair_table()
         return self._pairs.intern(viewers)
 
     def add(self, events: EventColumns, numbers: NDArray[np.uint32]) -> None:
@@ -67,7 +69,7 @@ class EpochFold:
 
     def columns(self) -> tuple[EventColumns, Pairs]:
         """Everything appended, as one batch, and its viewers."""
-        pairs = self._pairs.pairs()
+        pairs = (pair_table() if self._pairs is None else self._pairs).pairs()
         events = EventColumns(
             pairs,
             np.frombuffer(bytes(self._at), "<i8"),

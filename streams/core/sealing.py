@@ -37,6 +37,8 @@ class Sealer:
         after_ms: int = 0,
     ) -> SealedEpoch | None:
         """The sealed epoch, or None where nobody took part and no ms of it was observed."""
+        if not len(events) and not observed(coverage):
+            return None  # as below, without the work: a long absence closes thousands of these at once
         policy = self.schedule.at(epoch_start_s)
         columns, pairs = events.columns()
         refs = pairs.refs(self._pepper, layout.epoch_tag(channel, epoch_start_s))
