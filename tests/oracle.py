@@ -85,7 +85,8 @@ def _well_formed(data: bytes) -> list[Any] | None:
     try:
         record = msgspec.msgpack.decode(data)
         version, kind, channel, login, source, seq, observed, viewers, at, ids, kinds, who, amounts = record
-        assert (version, [type(one) for one in (channel, login, source, seq)]) == (1, [str, str, str, int])
+        assert [type(one) for one in (version, channel, login, source, seq)] == [int, str, str, str, int]
+        assert version == 1
         assert kind in ("events", "tick", "end", "reseal")
         assert kind == "events" or not kinds
         if observed is not None:
@@ -96,6 +97,8 @@ def _well_formed(data: bytes) -> list[Any] | None:
             assert end - start <= 31 * 86_400_000
         assert kind != "reseal" or observed is not None
         assert [type(column) for column in (at, ids, kinds, who, amounts)] == [bytes] * 5
+        assert [type(one) for one in (viewers, *viewers)] == [list] * (1 + len(viewers))
+        assert all([type(part) for part in pair] == [str, str] for pair in viewers)
         n = len(kinds)
         assert (len(at), len(ids), len(who), len(amounts)) == (8 * n, 16 * n, 2 * n, 4 * n)
         assert all(one <= 7 for one in kinds)
