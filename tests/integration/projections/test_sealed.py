@@ -134,9 +134,17 @@ async def test_a_known_seal_with_another_root_stops_its_channel_and_no_other(
     assert [record.levelno for record in caplog.records] == [logging.CRITICAL]
 
 
+@pytest.mark.parametrize("step", [1, 50])
 async def test_a_stopped_channel_goes_on_after_a_ruling_and_loses_nothing(
-    db: Any, log: SaidLog, catch_up: CatchUp, sealed: SealedProjection, metrics: ProjectionMetrics
+    db: Any,
+    log: SaidLog,
+    catch_up: CatchUp,
+    sealed: SealedProjection,
+    metrics: ProjectionMetrics,
+    monkeypatch: pytest.MonkeyPatch,
+    step: int,
 ) -> None:
+    monkeypatch.setattr(rulings, "STEP_ENTRIES", step)
     known, other = seal_of(viewers(1, 2)), seal_of(viewers(1, 2), salt=1)
     big = seal_of(viewers(*range(30_000)), epoch_start_s=T0_S + HOUR_S)
     late = Late(1, CHANNEL, LOGIN, T0_S, 40, 3)
