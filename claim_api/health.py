@@ -86,7 +86,8 @@ class HealthPage:
             elif now_s - since_s > STILL_S:
                 reasons.append(
                     f"projection {name} applied nothing for {now_s - since_s:.0f} s, with {lag} records to apply; "
-                    "is `twzrd project` running? Its log says more"
+                    "is `twzrd project` (for raw ones `twzrd raw`) running? Its log says more; one that is not to run "
+                    "any more is forgotten by deleting its rows of projection_positions"
                 )
             if lag > bound:
                 reasons.append(f"projection {name} is {lag} records behind, over the bound of {bound}")

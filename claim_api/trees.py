@@ -120,7 +120,7 @@ def _damaged(epoch: rows.Epoch, fault: str) -> ApiError:
         "leaves_damaged",
         f"stored leaves of {epoch.channel} at {epoch.epoch_start_s} revision {epoch.revision} do not fit their seal: "
         f"{fault}",
-        "rebuild the read models on the server: twzrd project --rebuild sealed",
+        "rebuild the read models on the server: twzrd project --rebuild sealed --replace",
     )
 
 

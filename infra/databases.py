@@ -42,6 +42,19 @@ async def connected(dsn: str) -> AsyncIterator[Any]:
         await connection.close()
 
 
+@contextlib.asynccontextmanager
+async def reading(dsn: str) -> AsyncIterator[Any]:
+    """A connection for commands that only look and migrate nothing; DatabaseError also where tables are not there yet,
+    or the connection is lost."""
+    try:
+        async with connected(dsn) as connection:
+            yield connection
+    except asyncpg.UndefinedTableError as error:
+        raise DatabaseError(f"the database lacks a table: {error}; bring it up to date: twzrd db migrate") from error
+    except (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, OSError) as error:
+        raise DatabaseError(f"the database was lost: {error}; try again") from error
+
+
 def role_dsn(dsn: str, role: str) -> str:
     """The owner's DSN with another user and no password."""
     parts = urlsplit(dsn)
@@ -74,7 +87,7 @@ def _migration(one: migrations.Migration) -> dict[str, object]:
 
 async def channel_identity(dsn: str, login: str) -> str:
     """The identity of a channel known by login. Raises DatabaseError where none was sealed."""
-    async with connected(dsn) as connection:
+    async with reading(dsn) as connection:
         identity = await read.resolve_channel(connection, login)
     if identity is None:
         raise DatabaseError(f"channel {login!r} was never sealed; give its identity, like twitch:id:12345")
@@ -88,7 +101,7 @@ def _stopped(one: rows.StoppedChannel) -> dict[str, object]:
 
 async def overall(dsn: str) -> dict[str, Any]:
     """Positions, newest seal, stopped channels, alarms."""
-    async with connected(dsn) as connection:
+    async with reading(dsn) as connection:
         newest = await read.newest_epoch(connection)
         return {
             "newest_epoch_start_s": newest.epoch_start_s if newest else None,

@@ -56,9 +56,9 @@ async def run(settings: Settings, *, once: bool, metrics_port: int | None = None
                 raise error.exceptions[0] if isinstance(error, ExceptionGroup) else error
 
 
-async def rebuild(settings: Settings, name: str) -> dict[str, str]:
+async def rebuild(settings: Settings, name: str, *, replace: bool = False) -> dict[str, str]:
     """Build one projection anew beside the old one, compare, swap; returns the digest of each table. Raises TwzrdError
-    where they differ."""
+    where they differ, unless what stands is to be replaced whatever it is."""
     from projections.rebuild import rebuild as rebuild_projection
 
     compose.enable_fast_hashing(settings)
@@ -70,7 +70,8 @@ async def rebuild(settings: Settings, name: str) -> dict[str, str]:
     with compose.database(settings) as dsn:
         await databases.migrate(dsn)
         async with compose.open_log(settings) as log:
-            return dict((await rebuild_projection(log, known[name], connector(dsn), metrics)).digests)
+            rebuilt = await rebuild_projection(log, known[name], connector(dsn), metrics, replace=replace)
+            return dict(rebuilt.digests)
 
 
 async def resume(settings: Settings, channel: str, note: str) -> int:

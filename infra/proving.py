@@ -103,21 +103,16 @@ def from_database(settings: Settings, wanted: Wanted) -> Found:
 
 
 async def _from_database(dsn: str, wanted: Wanted) -> Found:
-    import asyncpg
-
     from infra import databases
     from projections import read
 
-    try:
-        async with databases.connected(dsn) as connection:
-            channel = await read.resolve_channel(connection, wanted.channel)
-            epoch = channel and await read.epoch(connection, channel, wanted.epoch_start_s, wanted.revision)
-            if not epoch:
-                raise NotFound(f"{_described(wanted)}; 'twzrd export seals' lists what there is")
-            blob = await read.body(connection, epoch.channel, epoch.epoch_start_s, epoch.revision)
-            policy = await read.policy(connection, epoch.policy_hash)
-    except asyncpg.UndefinedTableError as error:
-        raise NotFound(f"the database lacks a table: {error}; bring it up to date: twzrd db migrate") from error
+    async with databases.reading(dsn) as connection:
+        channel = await read.resolve_channel(connection, wanted.channel)
+        epoch = channel and await read.epoch(connection, channel, wanted.epoch_start_s, wanted.revision)
+        if not epoch:
+            raise NotFound(f"{_described(wanted)}; 'twzrd export seals' lists what there is")
+        blob = await read.body(connection, epoch.channel, epoch.epoch_start_s, epoch.revision)
+        policy = await read.policy(connection, epoch.policy_hash)
     if blob is None or policy is None:
         raise NotFound(f"the database holds the seal of {epoch.channel} at {epoch.epoch_start_s} without its body")
     try:
@@ -129,7 +124,7 @@ async def _from_database(dsn: str, wanted: Wanted) -> Found:
     return Found(layout.decode_header(epoch.header), policy, preimages, logins)
 
 
-_MEND: Final = "build the read models anew: twzrd project --rebuild sealed"
+_MEND: Final = "build the read models anew: twzrd project --rebuild sealed --replace"
 
 
 def _described(wanted: Wanted) -> str:

@@ -120,7 +120,7 @@ def _body(row: Any) -> SealBody:
     except SchemaError as error:
         raise SchemaError(
             f"leaves of {row['channel']} at {row['epoch_start_s']} revision {row['revision']} are damaged: {error}; "
-            "build the read models anew: twzrd project --rebuild sealed"
+            "build the read models anew: twzrd project --rebuild sealed --replace"
         ) from error
 
 

@@ -32,6 +32,10 @@ def check_seal(sealed: SealedEpoch) -> None:
     _check_names("the seal", (header.channel, sealed.login, sealed.closed_by))
     _check_names("the seal's viewers", body.identities)
     _check_names("the seal's logins", body.logins)
+    if len(body):
+        _check_range("first_ms", int(body.first_ms.min()), 0, MAX_AT_MS)
+        _check_range("last_ms", int(body.last_ms.max()), 0, MAX_AT_MS)
+        _check_range("last_ms", int(body.last_ms.min()), 0, MAX_AT_MS)
     _check_policy(sealed.policy)
     _check_range("epoch_start_s", header.epoch_start_s, 0, MAX_START_S)
     _check_range("epoch_length_s", header.epoch_length_s, 1, _MAX_INTEGER)

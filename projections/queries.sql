@@ -202,10 +202,11 @@ insert into sealed_epochs (
 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24,
         $25, $26);
 
--- name: revisions_before
-select e.body, p.canonical
-  from sealed_epochs e join policies p using (policy_hash)
- where e.channel = $1 and e.epoch_start_s = $2;
+-- name: allocated_before
+select v.viewer_key, sum(v.increase_base_units) as base_units
+  from sealed_epochs e join viewer_epochs v on v.seal_id = e.seal_id
+ where e.channel = $1 and e.epoch_start_s = $2 and v.increase_base_units > 0
+ group by v.viewer_key;
 
 -- name: insert_shortfall
 insert into allocation_shortfalls (viewer_key, seal_id, shortfall_base_units) values ($1, $2, $3);

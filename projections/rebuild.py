@@ -38,11 +38,13 @@ class Rebuilt:
     positions: Mapping[int, int]
 
 
-async def rebuild(log: Log, projection: Projection, connect: Connect, metrics: ProjectionMetrics) -> Rebuilt:
+async def rebuild(
+    log: Log, projection: Projection, connect: Connect, metrics: ProjectionMetrics, *, replace: bool = False
+) -> Rebuilt:
     """Rebuild one projection. `projection` is an instance of its own, not the one that a runner drives; `metrics`
     should count into a registry of their own. Where what stands is of another version, content may differ and the new
-    tables are taken. Raises RebuildDiffers; AlreadyRunning; ProjectionError where nothing stands yet or the log ends
-    too early; LogError."""
+    tables are taken; so with `replace`, for tables that were damaged. Raises RebuildDiffers; AlreadyRunning;
+    ProjectionError where nothing stands yet or the log ends too early; LogError."""
     schema = f"rebuild_{projection.name}"
     connection = await connect()
     try:
@@ -61,7 +63,13 @@ async def rebuild(log: Log, projection: Projection, connect: Connect, metrics: P
             await connection.execute(sql("lock_standing"), projection.name)
             targets, version = await _standing(connection, projection)
             await _apply_until(log, projection, connection, metrics, stored, targets)
-            digests = await _compare(connection, projection, schema, version)
+            try:
+                digests = await _compare(connection, projection, schema, version)
+            except RebuildDiffers as differs:
+                if not replace:
+                    raise
+                logger.warning("the new tables are taken as was asked: %s", differs)
+                digests = await projection.digest(connection)
             await swap_tables(connection, projection.tables, schema)
             await connection.execute(sql("set_standing_version"), projection.name, projection.version)
         logger.info("projection %s was rebuilt", projection.name)
@@ -106,8 +114,9 @@ async def _compare(connection: Any, projection: Projection, schema: str, version
     if not differing or version != projection.version:
         return new
     lines = [
-        f"projection {projection.name!r}: the rebuilt tables differ from those that stand; the old ones were kept. "
-        "Either the log was cut or the code gives other rows now (then raise the projection's version)"
+        f"projection {projection.name!r}: the rebuilt tables differ from those that stand, which are kept. Either the "
+        "log was cut, or the code gives other rows now (then raise the projection's version), or what stands was "
+        "damaged (then add --replace)"
     ]
     for table in differing:
         lines.append(f"{table}: stands {old.get(table)}, rebuilt {new[table]}")

@@ -15,6 +15,9 @@ from projections.sql import sql
 
 logger: Final = logging.getLogger("twzrd.projections")
 
+STEP_ENTRIES: Final = 50
+"""Held entries that are decoded at a time."""
+
 
 async def resume(connection: Any, projection: SealedProjection, channel: str, note: str) -> int:
     """Dismiss the contradicting seal of a stopped channel, keep the known one, go on. Returns how many held entries
@@ -29,19 +32,24 @@ async def resume(connection: Any, projection: SealedProjection, channel: str, no
             await connection.execute(
                 sql("insert_ruling"), channel, stop["epoch_start_s"], stop["revision"], stop["met_seal_hash"], note
             )
-            entries = []
-            for row in await connection.fetch(sql("take_held"), channel):
-                item = joined_again(row["sealed_offset"], row["records"])
-                if item is None:
-                    raise ProjectionError(
-                        f"held record {row['partition']}/{row['sealed_offset']} of {channel!r} has parts but no "
-                        "header; the table held_records was changed by hand"
-                    )
-                entries.append(Entry(row["partition"], row["sealed_offset"], 0, item))
-            await projection.apply(connection, entries)
+            held = await connection.fetch(sql("take_held"), channel)
+            # A channel may have waited for weeks: its seals are decoded a few at a time.
+            for at in range(0, len(held), STEP_ENTRIES):
+                entries = [_entry(channel, row) for row in held[at : at + STEP_ENTRIES]]
+                await projection.apply(connection, entries)
     except BaseException:
         projection.rolled_back()
         raise
     projection.committed()
-    logger.info("channel %s goes on; %d held entries were taken up again: %s", channel, len(entries), note)
-    return len(entries)
+    logger.info("channel %s goes on; %d held entries were taken up again: %s", channel, len(held), note)
+    return len(held)
+
+
+def _entry(channel: str, row: Any) -> Entry:
+    item = joined_again(row["sealed_offset"], row["records"])
+    if item is None:
+        raise ProjectionError(
+            f"held record {row['partition']}/{row['sealed_offset']} of {channel!r} has parts but no header; the table "
+            "held_records was changed by hand"
+        )
+    return Entry(row["partition"], row["sealed_offset"], 0, item)

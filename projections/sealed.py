@@ -7,7 +7,7 @@ with an entry is decided in projections.judge, what it adds to claims in project
 
 import logging
 from collections.abc import Sequence
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, NamedTuple
 
 from projections.alarms import raise_alarm
 from projections.epoch_rows import channel_rows, epoch_row
@@ -23,6 +23,31 @@ from schemas.sealed import Closed, Late, encode_record
 from streams.log.port import EPOCH_SEALED
 
 logger: Final = logging.getLogger("twzrd.projections")
+
+
+class _Applied(NamedTuple):
+    """What is counted of one `apply` when it is durable; participants: of each seal."""
+
+    repeated: int
+    dismissed: int
+    conflicts: int
+    damaged: int
+    held: int
+    late_events: int
+    participants: Sequence[int]
+
+
+def _applied(judged: Judgement) -> _Applied:
+    items = [entry.item for entry in judged.apply]
+    return _Applied(
+        judged.repeated,
+        judged.dismissed,
+        len(judged.conflicts),
+        len(judged.damaged),
+        len(judged.hold),
+        sum(item.count for item in items if isinstance(item, Late)),
+        [len(item.sealed.body) for item in items if isinstance(item, JoinedSeal)],
+    )
 
 
 class SealedProjection(Projection):
@@ -46,7 +71,7 @@ class SealedProjection(Projection):
     def __init__(self, metrics: ProjectionMetrics) -> None:
         self._metrics = metrics
         self._keys = KeyRing()
-        self._pending: list[Judgement] = []
+        self._pending: list[_Applied] = []
         self._pending_shortfalls = self._pending_stopped = 0
 
     async def opened(self, connection: Any) -> None:
@@ -56,7 +81,7 @@ class SealedProjection(Projection):
         known = await _known(connection, entries)
         before = {key[:2] for key in known}
         judged, self._pending_stopped = await _judge(connection, entries, known)
-        self._pending.append(judged)
+        self._pending.append(_applied(judged))
         for conflict in judged.conflicts:
             await _stop(connection, conflict)
         for entry, fault in judged.damaged:
@@ -84,20 +109,17 @@ class SealedProjection(Projection):
 
     def committed(self) -> None:
         metrics = self._metrics
-        for judged in self._pending:
-            metrics.repeated.inc(judged.repeated)
-            metrics.dismissed.inc(judged.dismissed)
-            metrics.conflicts.inc(len(judged.conflicts))
-            metrics.damaged.inc(len(judged.damaged))
-            metrics.held.inc(len(judged.hold))
-            for entry in judged.apply:
-                if isinstance(entry.item, JoinedSeal):
-                    participants = len(entry.item.sealed.body)
-                    metrics.epoch_sealed.inc()
-                    metrics.epoch_participants.observe(participants)
-                    metrics.participants.inc(participants)
-                elif isinstance(entry.item, Late):
-                    metrics.late_events.inc(entry.item.count)
+        for one in self._pending:
+            metrics.repeated.inc(one.repeated)
+            metrics.dismissed.inc(one.dismissed)
+            metrics.conflicts.inc(one.conflicts)
+            metrics.damaged.inc(one.damaged)
+            metrics.held.inc(one.held)
+            metrics.late_events.inc(one.late_events)
+            for participants in one.participants:
+                metrics.epoch_sealed.inc()
+                metrics.epoch_participants.observe(participants)
+                metrics.participants.inc(participants)
         metrics.shortfalls.inc(self._pending_shortfalls)
         if self._pending:
             metrics.stopped_channels.set(self._pending_stopped)

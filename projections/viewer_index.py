@@ -1,7 +1,7 @@
 """Writes the rows of viewer_epochs: where each viewer's leaf lies, its weight, and what it added.
 
-Stands behind projections.sealed. In: seals with their numbers, in order; the bodies of revisions that were applied
-before are read from sealed_epochs. Out: one binary COPY for each run of seals, its rows by viewer, because a leaf of
+Stands behind projections.sealed. In: seals with their numbers, in order; what revisions that were applied before gave
+is read from viewer_epochs. Out: one binary COPY for each run of seals, its rows by viewer, because a leaf of
 the key's index is then met once a run and not once a seal; shortfalls as rows and an alarm. A run is short, so that one
 seal's rows still lie close together (docs/schema.sql, viewer_epochs). Returns how many shortfalls there were.
 """
@@ -20,7 +20,6 @@ from projections.allocate import Leaves, amounts_base_units, increases
 from projections.copy_rows import copy_rows, viewer_epoch_rows
 from projections.keys import KeyRing
 from projections.sql import sql
-from schemas.body import decode_body
 from schemas.policy import decode_policy
 from schemas.sealed import SealedEpoch
 
@@ -51,7 +50,7 @@ async def write_viewers(connection: Any, keys: KeyRing, seals: Sequence[Numbered
     revised: dict[EpochKey, list[Leaves]] = {}
     for epoch, count in times.items():
         if epoch in known or count > 1:
-            revised[epoch] = await _applied_before(connection, keys, epoch) if epoch in known else []
+            revised[epoch] = await _applied_before(connection, epoch) if epoch in known else []
     shortfalls = 0
     for run in _runs(seals):
         shortfalls += await _write_run(connection, keys, run, revised)
@@ -109,14 +108,12 @@ def _rates(run: Sequence[Numbered], lengths: Sequence[int]) -> NDArray[np.int64]
     return np.repeat(np.array([rates[one.sealed.policy] for one in run], np.int64), lengths)
 
 
-async def _applied_before(connection: Any, keys: KeyRing, epoch: EpochKey) -> list[Leaves]:
-    """The revisions of an epoch that sealed_epochs has."""
-    found = []
-    for row in await connection.fetch(sql("revisions_before"), *epoch):
-        body, rate = decode_body(row["body"]), decode_policy(row["canonical"]).base_units_per_centi
-        viewer_key = await keys.keys(connection, body.identities)
-        found.append(Leaves(viewer_key, amounts_base_units(viewer_key, body.counts.weight_centi, rate)))
-    return found
+async def _applied_before(connection: Any, epoch: EpochKey) -> list[Leaves]:
+    """What the revisions of an epoch that are there already gave, taken together. From the rows that claims rest on
+    and not from the bodies again: whatever became of those since, no viewer is given the same twice."""
+    rows = await connection.fetch(sql("allocated_before"), *epoch)
+    keys = np.array([row["viewer_key"] for row in rows], np.int64)
+    return [Leaves(keys, np.array([int(row["base_units"]) for row in rows], np.object_))]
 
 
 async def _note_shortfalls(connection: Any, one: Numbered, shortfalls: Sequence[tuple[int, int]]) -> None:

@@ -78,21 +78,30 @@ def work(settings: Settings, instance: str | None, web_port: int, metrics_port: 
 
 @click.command()
 @click.option("--rebuild", metavar="NAME", help="Build a projection anew beside the old one, compare, swap.")
+@click.option("--replace", is_flag=True, help="With --rebuild: take the new tables also where what stands differs.")
 @click.option("--resume", metavar="CHANNEL", help="Let a channel go on that a contradicting seal stopped.")
 @click.option("--note", default="", help="With --resume: why, for the record.")
 @click.option("--once", is_flag=True, help="Apply what the log holds now, then end.")
 @click.option("--metrics-port", type=click.IntRange(1, 65535), help="Numbers for Prometheus.")
 @click.pass_obj
 def project(
-    settings: Settings, rebuild: str | None, resume: str | None, note: str, once: bool, metrics_port: int | None
+    settings: Settings,
+    rebuild: str | None,
+    replace: bool,
+    resume: str | None,
+    note: str,
+    once: bool,
+    metrics_port: int | None,
 ) -> None:
     """The projections: what the log says, as tables in Postgres."""
     from infra import projecting
 
+    if replace and not rebuild:
+        raise click.UsageError("--replace goes with --rebuild NAME")
     if resume:
         click.echo(f"{run(projecting.resume(settings, resume, note))} held records applied")
     elif rebuild:
-        digests = run(projecting.rebuild(settings, rebuild))
+        digests = run(projecting.rebuild(settings, rebuild, replace=replace))
         click.echo(f"projection {rebuild} was built anew and stands in the old one's place:")
         for table, digest in digests.items():
             click.echo(f"  {table:<24} {digest}")

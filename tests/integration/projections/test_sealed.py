@@ -134,9 +134,17 @@ async def test_a_known_seal_with_another_root_stops_its_channel_and_no_other(
     assert [record.levelno for record in caplog.records] == [logging.CRITICAL]
 
 
+@pytest.mark.parametrize("step", [1, 50])
 async def test_a_stopped_channel_goes_on_after_a_ruling_and_loses_nothing(
-    db: Any, log: SaidLog, catch_up: CatchUp, sealed: SealedProjection, metrics: ProjectionMetrics
+    db: Any,
+    log: SaidLog,
+    catch_up: CatchUp,
+    sealed: SealedProjection,
+    metrics: ProjectionMetrics,
+    monkeypatch: pytest.MonkeyPatch,
+    step: int,
 ) -> None:
+    monkeypatch.setattr(rulings, "STEP_ENTRIES", step)
     known, other = seal_of(viewers(1, 2)), seal_of(viewers(1, 2), salt=1)
     big = seal_of(viewers(*range(30_000)), epoch_start_s=T0_S + HOUR_S)
     late = Late(1, CHANNEL, LOGIN, T0_S, 40, 3)
@@ -155,45 +163,6 @@ async def test_a_stopped_channel_goes_on_after_a_ruling_and_loses_nothing(
     await catch_up(sealed)
     assert count(metrics, "dismissed") == 1 and count(metrics, "conflicts") == 2
     assert len(await read.stopped_channels(db)) == 1
-
-
-async def test_a_revision_adds_the_increase_only(
-    db: Any, log: SaidLog, catch_up: CatchUp, sealed: SealedProjection, metrics: ProjectionMetrics
-) -> None:
-    await log.say(
-        seal_of(viewers(1, 2, 3), messages=[1, 5, 10]),
-        seal_of(viewers(1, 2, 4), messages=[4, 5, 7], revision=1, closed_by="reseal"),
-        seal_of(viewers(1, 2, 3, 4), messages=[4, 3, 12, 7], revision=2, closed_by="reseal"),
-    )
-    await catch_up(sealed)
-    claims = {
-        who: [(one.revision, one.amount_base_units // RATE) for one in await read.allocations(db, f"twitch:id:{who}")]
-        for who in (1, 2, 3, 4)
-    }
-    assert claims == {1: [(0, 101), (1, 3)], 2: [(0, 105)], 3: [(0, 110), (2, 2)], 4: [(1, 107)]}
-    assert await read.entitlement_base_units(db, "twitch:id:3") == 112 * RATE
-    # What revision 1 lacked of viewer 3, and revision 2 of viewer 2, is written down and not taken away.
-    short = await db.fetch("select viewer_key, shortfall_base_units from allocation_shortfalls order by viewer_key")
-    assert [(row[0], int(row[1]) // RATE) for row in short] == [(2, 2), (3, 110)]
-    assert [alarm.kind for alarm in await read.alarms(db)] == ["allocation_shortfall"] * 2
-    assert count(metrics, "shortfalls") == 2
-    epoch = await read.epoch(db, CHANNEL, T0_S)
-    assert epoch is not None and epoch.revision == 2
-    assert [one.revision for one in await read.revisions(db, CHANNEL, T0_S)] == [0, 1, 2]
-
-
-@pytest.mark.parametrize("in_one_step", [True, False])
-async def test_a_revision_without_participants_takes_nothing_away_and_says_what_it_lacks(
-    db: Any, log: SaidLog, catch_up: CatchUp, sealed: SealedProjection, in_one_step: bool
-) -> None:
-    await log.say(seal_of(viewers(1, 2)))
-    if not in_one_step:
-        await catch_up(sealed)
-    await log.say(seal_of([], revision=1, closed_by="reseal"))
-    await catch_up(sealed)
-    short = await db.fetch("select viewer_key, shortfall_base_units from allocation_shortfalls order by viewer_key")
-    assert [(row[0], int(row[1]) // RATE) for row in short] == [(1, 101), (2, 101)]
-    assert await read.entitlement_base_units(db, "twitch:id:1") == 101 * RATE
 
 
 @pytest.mark.parametrize("run_leaves", [1, 4, 1_000_000])
