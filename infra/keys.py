@@ -132,7 +132,7 @@ def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
-        raise KeyFileError(f"cannot make {folder}: {error.strerror}; choose another --home") from error
+        raise KeyFileError(f"cannot make {folder}: {error.strerror}; choose another --home or folder") from error
 
 
 def _read_hex(path: Path, count: int, name: str) -> bytes:

@@ -112,6 +112,10 @@ def _mend(error: OSError) -> str:
         return "make room, or choose another --home"
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return "whose is it? choose another --home or folder, or run as its owner"
+    if error.errno in (errno.EEXIST, errno.ENOTDIR):
+        return "a file is where a folder must be; choose another path"
+    if error.errno == errno.ENOENT:
+        return "check the path, and that its folder is there"
     if error.errno == errno.EADDRINUSE:
         return "choose another port"
     return "more with TWZRD_LOG_LEVEL=debug"

@@ -145,6 +145,7 @@ class EmbeddedPostgres:
         clusters.ensure_cluster(self.cluster, programs, account, self.durable)
         in_place = fits_socket(self.cluster)
         socket_dir = "." if in_place else short_socket_folder(self.data_dir / "socket-folder", account)
+        postmaster.refuse_hidden(self.cluster, socket_dir)
         clusters.write_settings(self.cluster, socket_dir, account, self.durable)
         return postmaster.start(self.cluster, programs, account, socket_dir)
 

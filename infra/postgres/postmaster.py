@@ -59,6 +59,16 @@ def wait_ready(cluster: Path, timeout_s: float = START_TIMEOUT_S) -> Postmaster 
     return None
 
 
+def refuse_hidden(cluster: Path, socket_dir: str) -> None:
+    """For a start: raises PostgresError where somebody answers behind the socket although no process of ours is there.
+    A server of another container, whose processes the kernel does not show us: a second one would ruin its data."""
+    if running(cluster) is None and answers(cluster / socket_dir):
+        raise PostgresError(
+            f"a server that this process cannot see runs in {cluster}, likely in another container; stop it there, or "
+            "give this one another --home: two over one home would ruin it"
+        )
+
+
 def start(cluster: Path, bin_dir: Path, account: Account | None, socket_dir: str) -> Postmaster:
     """Start the server, which will put its socket in `socket_dir`, and wait until it takes connections."""
     _clear_dead(cluster, socket_dir)

@@ -3,9 +3,11 @@
 import contextlib
 import gc
 import multiprocessing
+import os
 import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, wait
 from typing import TypeVar
 
 from schemas.errors import TwzrdError
@@ -26,6 +28,20 @@ def leave_interrupts() -> None:
 def can_fork() -> bool:
     """Whether this system forks."""
     return "fork" in multiprocessing.get_all_start_methods()
+
+
+def as_pool_process() -> None:
+    """At the start of a pool's process: Ctrl-C is the other's to answer, and it ends when whoever wants its results is
+    gone, kill -9 included. Without that it would wait for ever for its next task."""
+    leave_interrupts()
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_after, args=(parent.sentinel,), daemon=True).start()
+
+
+def _end_after(sentinel: int) -> None:
+    wait([sentinel])
+    os._exit(1)
 
 
 def in_processes(works: Sequence[Callable[[], Result]]) -> list[Result]:

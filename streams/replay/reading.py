@@ -23,7 +23,7 @@ from streams.collect.files.formats import BlockReader, ReadOptions, read_whole_b
 from streams.collect.files.lines import LineBlock
 from streams.collect.files.source import Source
 from streams.collect.files.split import ByteRange, range_arrays, read_range, split_source
-from streams.replay.forking import ProcessLost, can_fork, leave_interrupts
+from streams.replay.forking import ProcessLost, as_pool_process, can_fork
 from streams.replay.heap import keep_heap
 from streams.replay.rows import RowCollector, RowFiles, Run
 
@@ -152,7 +152,7 @@ _all_at_rest: Any = None
 
 def _begin(files: RowFiles, length_ms: int, turns: Any, barrier: Any) -> None:
     global _mine, _all_at_rest
-    leave_interrupts()
+    as_pool_process()
     keep_heap()
     gc.freeze()
     _all_at_rest = barrier
@@ -208,7 +208,7 @@ def make_pool(jobs: int) -> ProcessPoolExecutor | None:
     """A pool of that many reading processes; None where one process does."""
     if jobs < 2:
         return None
-    return ProcessPoolExecutor(jobs, multiprocessing.get_context("fork" if can_fork() else "spawn"), leave_interrupts)
+    return ProcessPoolExecutor(jobs, multiprocessing.get_context("fork" if can_fork() else "spawn"), as_pool_process)
 
 
 def _read_range(task: tuple[ByteRange, ReadOptions]) -> list[Chunk]:

@@ -17,6 +17,7 @@ from infra.postgres import EmbeddedPostgres
 from tests.integration.cli.conftest import Twzrd
 
 PATIENCE_S = 60.0
+ROOT = Path(__file__).parents[3]
 POLL_S = 0.05
 PARTS = ("work", "project", "archive", "close", "serve")
 
@@ -135,6 +136,23 @@ def sealing(tmp_path: Path) -> Generator[None, None, None]:
             yield
         finally:
             process.terminate()
+
+
+@pytest.mark.parametrize("command", [["load"], ["replay", "--out"]])
+def test_reading_processes_end_with_a_command_that_is_killed(twzrd: Twzrd, tmp_path: Path, command: list[str]) -> None:
+    twzrd("simulate", "--seconds", "3600", "--rate", "300", "--out", tmp_path / "chat.irc")
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("TWZRD_")}
+    words = [sys.executable, "-m", "infra.cli", "--home", str(tmp_path / "home"), *command]
+    words += [*([str(tmp_path / "out")] if "--out" in command else []), str(tmp_path / "chat.irc")]
+    with subprocess.Popen([*words, "--jobs", "2"], cwd=ROOT, env=clean) as process:
+        ours = psutil.Process(process.pid)
+        while len(readers := ours.children(recursive=True)) < 2:
+            assert process.poll() is None
+        process.kill()
+    gone, left = psutil.wait_procs(readers, PATIENCE_S)
+    assert (len(gone), left) == (len(readers), [])
+    twzrd("db", "status")  # a server that a killed command left is used by the next one, which then stops it
+    assert of_home(tmp_path / "home") == []
 
 
 @pytest.mark.parametrize("sign", ["cluster.unfinished", "cluster/postmaster.pid"])
