@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 from schemas.dead import VERSION as DEAD_VERSION
 from schemas.dead import DeadLetter
 from schemas.policy import PolicySchedule
-from schemas.sealed import SealedEpoch
+from schemas.sealed import SealedEpoch, Stats
 from streams.collect.chunk import Chunk, broken_off
 from streams.collect.files.errors import SourceError
 from streams.collect.files.formats import ReadOptions
 from streams.collect.files.names import STDIN, check_sources, shown
+from streams.core.fold import EpochFold, fold
+from streams.core.pairs import viewer_numbers
 from streams.core.sealing import Sealer
 from streams.replay.store import DEFAULT_BUDGET_BYTES, EpochStore, Key
 from streams.replay.tally import Tally
@@ -120,6 +122,13 @@ class Folding:
             if sealed is not None:
                 self.tally.take_seal(sealed)
                 yield sealed
+            else:
+                self.tally.take_stats(self._stats(start_ms // 1000, events))
+
+    def _stats(self, epoch_start_s: int, events: EpochFold) -> Stats:
+        """What became of the events of an epoch without participants: all of them excluded, doubled or not folded."""
+        columns, pairs = events.columns()
+        return fold(columns, pairs, *viewer_numbers(pairs), self.sealer.schedule.at(epoch_start_s)).stats
 
     def archived_seals(self) -> Iterator[SealedEpoch]:
         """The seals of the archives among the inputs, every revision."""

@@ -3,7 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass, field, fields
 
-from schemas.sealed import SealedEpoch
+from schemas.sealed import SealedEpoch, Stats
 
 
 @dataclass(slots=True)
@@ -27,9 +27,13 @@ class Tally:
         """Count one seal and what it says of its events."""
         self.seals += 1
         if sealed.header.revision == 0:
-            self.duplicates += sealed.stats.duplicates
-            self.conflicts += sealed.stats.conflicts
-            self.excluded += sealed.stats.excluded
+            self.take_stats(sealed.stats)
+
+    def take_stats(self, stats: Stats) -> None:
+        """Count what became of an epoch's events, sealed or not."""
+        self.duplicates += stats.duplicates
+        self.conflicts += stats.conflicts
+        self.excluded += stats.excluded
 
     def add(self, other: "Tally") -> None:
         """Take in what another process counted."""
