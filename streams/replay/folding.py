@@ -5,14 +5,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from schemas.dead import VERSION as DEAD_VERSION
 from schemas.dead import DeadLetter
 from schemas.policy import PolicySchedule
 from schemas.sealed import SealedEpoch, Stats
 from streams.collect.chunk import Chunk, broken_off
 from streams.collect.files.errors import SourceError
 from streams.collect.files.formats import ReadOptions
-from streams.collect.files.names import STDIN, check_sources, shown
+from streams.collect.files.names import STDIN, check_sources
 from streams.core.fold import EpochFold, fold
 from streams.core.pairs import viewer_numbers
 from streams.core.sealing import Sealer
@@ -90,22 +89,12 @@ class Folding:
             self._take_chunk(source, broken_off(self.tally.lines - lines + 1, str(error)))
 
     def _take_chunk(self, source: str, chunk: Chunk) -> None:
-        self.tally.lines += chunk.lines
-        for name, count in chunk.counts.items():
-            if name not in ("events", "malformed"):
-                self.tally.other[name] += count
+        for letter in self.tally.take_lines(source, chunk):
+            self._dead(letter)
         for channel, (login, events) in chunk.channels.items():
             if len(events):
                 self.tally.events += len(events)
                 self.store.add(channel, login, events)
-        for dead in chunk.dead:
-            self.tally.malformed += 1
-            where: dict[str, str | int] = {"file": shown(source), "line": dead.line_number}
-            self._dead(DeadLetter(DEAD_VERSION, "line", where, shown(dead.reason), dead.hash, dead.length))
-        if chunk.broken:
-            last = chunk.dead[-1]
-            place = "" if last.reason.startswith(source) else f"{source} line {last.line_number}: "
-            self.tally.failed_inputs.append(shown(place + last.reason))
 
     def seals(self) -> Iterator[SealedEpoch]:
         """Every sealed epoch: of the lines one revision each, of archives what their records say."""
