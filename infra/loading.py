@@ -82,7 +82,7 @@ class Loader:
                 taken += chunk.bytes_read
                 await self._take(source, chunk, cutter)
                 if self._progress is not None:
-                    self._progress(source, taken, self.done.tally.lines)
+                    self._progress(source, taken, self.done.tally.lines - lines)
         except SourceError as error:
             await self._take(source, broken_off(self.done.tally.lines - lines + 1, str(error)), cutter)
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from streams.replay.reading import RowReaders
 
 Progress = Callable[[str, int, int], None]
-"""Called now and then with (input, bytes of it taken in, lines so far)."""
+"""Called now and then with (input, bytes of it taken in, lines of it so far)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ class Folding:
                 self._take_chunk(source, chunk)
                 taken += chunk.bytes_read
                 if self._progress is not None:
-                    self._progress(source, taken, self.tally.lines)
+                    self._progress(source, taken, self.tally.lines - lines)
         except SourceError as error:
             self._take_chunk(source, broken_off(self.tally.lines - lines + 1, str(error)))
 

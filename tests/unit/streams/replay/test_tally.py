@@ -1,15 +1,18 @@
 """The counts of a replay add up, whichever way its events came and whatever became of them."""
 
+import gzip
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import zstandard
 
 from schemas.policy import DEFAULT_POLICY, PolicySchedule
 from streams.collect.cutting import Cutter
 from streams.collect.files.formats import ReadOptions
 from streams.log.archive import write_archive
 from streams.log.port import LogRecord
-from streams.replay.folding import FoldOptions
+from streams.replay.folding import Folding, FoldOptions
 from streams.replay.reading import chunks_of
 from streams.replay.run import Replayed, replay
 from streams.replay.tally import Tally
@@ -71,3 +74,21 @@ def test_lines_are_events_dead_or_passed_over_by_name(shared_dir: Path, tmp_path
         tally = replayed(log, tmp_path / str(jobs), jobs).tally
         assert tally.malformed == 4
         assert tally.lines == 415 == tally.events + tally.malformed + tally.other.total()
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+@pytest.mark.parametrize("packed", [bytes, gzip.compress, zstandard.compress])
+def test_progress_is_told_in_bytes_and_lines_of_the_input_as_it_lies_on_disk(
+    shared_dir: Path, tmp_path: Path, jobs: int, packed: Callable[[bytes], bytes]
+) -> None:
+    data = (shared_dir / "vectors/seals/kinds_400.irc").read_bytes() * 60
+    sources = [tmp_path / "one", tmp_path / "two"]
+    for source in sources:
+        source.write_bytes(packed(data))
+    told: dict[str, list[tuple[int, int]]] = {}
+    options = FoldOptions(PolicySchedule.of(DEFAULT_POLICY), b"\x11" * 32, jobs=jobs)
+    folding = Folding(options, lambda letter: None, lambda name, *said: told.setdefault(name, []).append(said))
+    folding.take(list(map(str, sources)))
+    for source in sources:
+        assert told[str(source)] == sorted(told[str(source)])
+        assert told[str(source)][-1] == (source.stat().st_size, 408 * 60)
