@@ -55,7 +55,7 @@ def read_pepper_file(path: Path) -> bytes:
         raise KeyFileError(f"pepper file {path}: {error.strerror}; make one with 'twzrd keys init'") from error
     if mode & (stat.S_IRWXG | stat.S_IRWXO):
         _log.warning("pepper file %s can be read by others; chmod 600 it", path)
-    if len(data) == 32:
+    if len(data) == 32 and not all(byte in b"0123456789abcdefABCDEF" for byte in data):  # else half of a hex one
         return data
     try:
         pepper = bytes.fromhex(data.decode("ascii").strip())
