@@ -21,6 +21,10 @@ _ZSTD_INPUT_BYTES: Final = 4 * 1024
 """A zstd block of 4 bytes may hold 128 KiB: 4 KiB of input make at most 128 MiB."""
 _ZSTD_MAX_WINDOW_BYTES: Final = 128 * 1024 * 1024
 
+_TOO_WIDE: Final = (
+    f"zstd data wants a window of over {_ZSTD_MAX_WINDOW_BYTES >> 20} MiB; pack the file again without --long"
+)
+
 
 def _starts_frame(data: bytes) -> bool:
     """Whether these bytes begin a zstd frame, or one to be skipped (RFC 8878, 3.1.2), as pzstd writes them."""
@@ -108,12 +112,9 @@ class Unpacked:
                 try:
                     out = frame.decompress(data)
                 except zstandard.ZstdError as error:
+                    # python-zstandard tells these apart by their text alone.
                     too_wide = "too much memory" in str(error)
-                    self.fault = (
-                        f"zstd data wants a window of over {_ZSTD_MAX_WINDOW_BYTES >> 20} MiB; pack it again without --long"
-                        if too_wide
-                        else "zstd data is damaged"
-                    )
+                    self.fault = _TOO_WIDE if too_wide else "zstd data is damaged"
                     return
                 data = b""
                 if out:
