@@ -42,7 +42,8 @@ def _opened(out: Path | None, *, private: bool) -> Iterator[IO[bytes]]:
         return
     part = out.with_name(out.name + ".part")
     try:
-        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600 if private else 0o644)
+        part.unlink(missing_ok=True)  # one that was left has the rights of what it was for
+        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600 if private else 0o644)
         with os.fdopen(descriptor, "wb") as file:
             yield file
         part.replace(out)

@@ -123,12 +123,11 @@ def from_database(settings: Settings, wanted: Wanted) -> Found:
 
 
 async def _from_database(dsn: str, wanted: Wanted) -> Found:
-    import asyncpg
-
+    from infra import databases
     from projections import read
 
-    connection = await asyncpg.connect(dsn)
-    try:
+    await databases.migrate(dsn)
+    async with databases.connected(dsn) as connection:
         channel = await read.resolve_channel(connection, wanted.channel)
         epoch = channel and await read.epoch(connection, channel, wanted.epoch_start_s, wanted.revision)
         if not epoch:
@@ -138,8 +137,6 @@ async def _from_database(dsn: str, wanted: Wanted) -> Found:
             )
         blob = await read.body(connection, epoch.channel, epoch.epoch_start_s, epoch.revision)
         policy = await read.policy(connection, epoch.policy_hash)
-    finally:
-        await connection.close()
     if blob is None or policy is None:
         raise NotFound(f"the database holds the seal of {epoch.channel} at {epoch.epoch_start_s} without its body")
     body = decode_body(blob)
