@@ -1,24 +1,27 @@
 """`twzrd load`: files onto the log, as fast as it takes them. Readers -> Cutter -> Log.append."""
 
 import asyncio
+import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from typing import Final
 
 from blake3 import blake3
 
-from schemas.dead import VERSION as DEAD_VERSION
-from schemas.dead import DeadLetter, encode
-from streams.collect.chunk import Chunk
+from schemas.dead import encode
+from streams.collect.chunk import Chunk, broken_off
 from streams.collect.cutting import Cutter, Ready
+from streams.collect.files.errors import SourceError
 from streams.collect.files.formats import ReadOptions
-from streams.collect.files.names import check_sources
+from streams.collect.files.names import check_sources, shown
 from streams.log.port import CHAT_EVENTS, DEAD, Append, Log
 from streams.replay.reading import chunks_of, make_pool
 from streams.replay.tally import Tally
 
 BATCH_ENVELOPES: Final = 250
+BATCH_LETTERS: Final = 1_000
 IN_FLIGHT: Final = 4
 """Appends under way at once. Their order does not matter: nothing is closed before the end records."""
 
@@ -50,19 +53,14 @@ class Loader:
     async def load(self, sources: Sequence[str], *, end: bool) -> Loaded:
         """Raises SourceError before anything is read where an input is missing, LogError where the log is lost; what
         was appended by then stays, and loading again repeats nothing that counts (same ids), though what comes after
-        an end record is late."""
+        an end record is late. An input that breaks later is named by line as a dead letter and in tally.failed_inputs,
+        and the others go on."""
         check_sources(sources)
         pool = make_pool(self._jobs)
         try:
             for source in sources:
-                cutter = Cutter(f"file:{blake3(source.encode()).hexdigest(16)}")
-                chunks = chunks_of(source, self._read, pool, self._jobs)
-                taken = 0
-                while (chunk := await asyncio.to_thread(next, chunks, None)) is not None:
-                    taken += chunk.bytes_read
-                    await self._take(source, chunk, cutter)
-                    if self._progress is not None:
-                        self._progress(source, taken, self.done.tally.lines)
+                cutter = Cutter(f"file:{blake3(os.fsencode(source)).hexdigest(16)}")
+                await self._take_input(source, cutter, pool)
                 await self._send_all(cutter.rest())
                 await self._drain()  # an end record comes after every event of its channel
                 if end:
@@ -71,25 +69,33 @@ class Loader:
         finally:
             for task in self._sending:
                 task.cancel()
+            await asyncio.gather(*self._sending, return_exceptions=True)  # the first fault of them is on its way
             if pool is not None:
                 pool.shutdown(cancel_futures=True)
         return self.done
 
+    async def _take_input(self, source: str, cutter: Cutter, pool: ProcessPoolExecutor | None) -> None:
+        chunks = chunks_of(source, self._read, pool, self._jobs)
+        lines, taken = self.done.tally.lines, 0
+        try:
+            while (chunk := await asyncio.to_thread(next, chunks, None)) is not None:
+                taken += chunk.bytes_read
+                await self._take(source, chunk, cutter)
+                if self._progress is not None:
+                    self._progress(source, taken, self.done.tally.lines - lines)
+        except SourceError as error:
+            await self._take(source, broken_off(self.done.tally.lines - lines + 1, str(error)), cutter)
+
     async def _take(self, source: str, chunk: Chunk, cutter: Cutter) -> None:
-        tally = self.done.tally
-        tally.lines += chunk.lines
+        letters = self.done.tally.take_lines(source, chunk)
         for channel, (login, events) in chunk.channels.items():
-            tally.events += len(events)
+            self.done.tally.events += len(events)
             await self._send_all(cutter.add(channel, login, events))
-        letters = []
-        for dead in chunk.dead:
-            tally.malformed += 1
-            where: dict[str, str | int] = {"file": source, "line": dead.line_number}
-            letter = DeadLetter(DEAD_VERSION, "line", where, dead.reason, dead.hash, dead.length)
-            letters.append(Append(None, source.encode(), encode(letter)))
-        if letters:
-            await self._log.append(DEAD, letters)
-            self.done.dead_letters += len(letters)
+        key = shown(source).encode()
+        for start in range(0, len(letters), BATCH_LETTERS):
+            some = letters[start : start + BATCH_LETTERS]
+            await self._log.append(DEAD, [Append(None, key, encode(letter)) for letter in some])
+            self.done.dead_letters += len(some)
 
     async def _send_all(self, ready: Iterator[Ready]) -> None:
         for one in ready:

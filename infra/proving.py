@@ -1,6 +1,7 @@
 """Finding a sealed epoch, in a folder or in the database, and proving a viewer in it. For the command line."""
 
 import asyncio
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -17,6 +18,7 @@ from schemas.body import decode_body
 from schemas.bundle import Bundle, ViewerOpening
 from schemas.errors import SchemaError, TwzrdError
 from streams.core.proofs import ProvableEpoch
+from streams.core.verify import verify_dump
 from streams.replay.output import PRIVATE, read_private
 from streams.replay.seal_lines import SealLine, read_dump, read_seals
 
@@ -36,22 +38,30 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A sealed epoch with what is needed to prove in it; identity by login, of those who took part."""
+    """A sealed epoch with what is needed to prove in it; identities by login, of those who took part. logins: None
+    where nobody is named."""
 
     header: layout.SealHeader
     policy: bytes
     preimages: NDArray[np.uint8]
-    logins: dict[str, str]
+    logins: dict[str, set[str]] | None
 
     def identity_of(self, login: str) -> str:
         """The identity behind a login in that epoch. Raises NotFound: absence is proved for identities only."""
-        identity = self.logins.get(identities.ascii_lower(login))
-        if identity is None:
+        if self.logins is None:
+            raise NotFound(
+                f"nothing there says who viewer {login!r} is, {PRIVATE} being away or without that epoch; give an "
+                "identity, like --viewer twitch:id:12345"
+            )
+        found = self.logins.get(identities.ascii_lower(login), set())
+        if len(found) > 1:
+            raise NotFound(f"{len(found)} viewers bore the login {login!r} in that epoch; give one of {sorted(found)}")
+        if not found:
             raise NotFound(
                 f"viewer {login!r} did not take part in that epoch under this login; to prove absence give "
                 "an identity, like --viewer twitch:id:12345"
             )
-        return identity
+        return next(iter(found))
 
 
 def prove(found: Found, identity: str, pepper: bytes) -> Bundle:
@@ -70,7 +80,8 @@ def prove(found: Found, identity: str, pepper: bytes) -> Bundle:
 
 
 def from_folder(folder: Path, wanted: Wanted) -> Found:
-    """The epoch from a replay's folder. Raises NotFound naming what the folder has."""
+    """The epoch from a replay's folder. Raises NotFound naming what the folder has, VerifyError or ProofError where
+    the seal and its dump do not belong to each other: what is proved from them would not hold."""
     name = wanted.channel if wanted.channel.startswith("twitch:") else identities.ascii_lower(wanted.channel)
     lines = [
         line
@@ -81,19 +92,32 @@ def from_folder(folder: Path, wanted: Wanted) -> Found:
     ]
     if not lines:
         raise NotFound(f"{folder} has {_described(wanted)}; its seals.jsonl lists what it has")
+    channels = sorted({line.channel for line in lines})
+    if len(channels) > 1:
+        raise NotFound(f"{len(channels)} channels bore the login {wanted.channel!r}; give one of {channels}")
     line = max(lines, key=lambda line: line.revision)
-    preimages = np.frombuffer(read_dump(folder, line), np.uint8).reshape(-1, layout.LEAF_BYTES)
-    return Found(line.header(), msgspec.json.encode(line.policy), preimages, _logins(folder, line))
+    header, dump = line.header(), read_dump(folder, line)
+    verify_dump(header, line.policy_in_force(), dump)
+    preimages = np.frombuffer(dump, np.uint8).reshape(-1, layout.LEAF_BYTES)
+    return Found(header, msgspec.json.encode(line.policy), preimages, _logins(folder, line))
 
 
-def _logins(folder: Path, line: SealLine) -> dict[str, str]:
+def _logins(folder: Path, line: SealLine) -> dict[str, set[str]] | None:
     path = folder / PRIVATE
     if not path.exists():
-        return {}
+        return None
     for epoch in read_private(path):
-        if (epoch.channel, epoch.epoch_start_s, epoch.revision) == (line.channel, line.epoch_start_s, line.revision):
-            return dict(zip(epoch.logins, epoch.identities, strict=True))
-    return {}
+        if (epoch.channel, epoch.epoch_start_s, epoch.revision) == line.place:
+            return _by_login(epoch.logins, epoch.identities)
+    return None
+
+
+def _by_login(logins: Iterable[str], who: Iterable[str]) -> dict[str, set[str]]:
+    """Nearly always one identity each; a login may change hands within an hour."""
+    out: dict[str, set[str]] = {}
+    for login, identity in zip(logins, who, strict=True):
+        out.setdefault(login, set()).add(identity)
+    return out
 
 
 def from_database(settings: Settings, wanted: Wanted) -> Found:
@@ -120,8 +144,7 @@ async def _from_database(dsn: str, wanted: Wanted) -> Found:
     except SchemaError as error:
         raise NotFound(f"{_damaged(epoch.channel, epoch.epoch_start_s)}: {error}; {_MEND}") from error
     preimages = layout.leaf_preimages(epoch.channel, epoch.epoch_start_s, body.refs, body.counts)
-    logins = dict(zip(body.logins, body.identities, strict=True))
-    return Found(layout.decode_header(epoch.header), policy, preimages, logins)
+    return Found(layout.decode_header(epoch.header), policy, preimages, _by_login(body.logins, body.identities))
 
 
 _MEND: Final = "build the read models anew: twzrd project --rebuild sealed --replace"

@@ -77,7 +77,7 @@ def _all_hex(data: bytes) -> bool:
 
 @contextlib.contextmanager
 def progress_bar() -> Iterator[Callable[[str, int, int], None] | None]:
-    """Takes (input, bytes of it taken in, lines so far) and shows it, on a terminal only; elsewhere None."""
+    """Takes (input, bytes of it taken in, lines of it so far) and shows it, on a terminal only; elsewhere None."""
     if not sys.stderr.isatty():
         yield None
         return

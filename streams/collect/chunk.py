@@ -53,7 +53,7 @@ class PendingId(NamedTuple):
 @dataclass(slots=True)
 class Chunk:
     """One piece of one input. Line numbers count from `first_line_number`, which is 1 at a range's or file's start.
-    broken: at its last dead line the input could be read no further."""
+    broken: at its last dead line the input could be read no further. bytes_read: of the input, packed as it is."""
 
     first_line_number: int
     lines: int

@@ -11,7 +11,7 @@ from schemas.policy import PolicySchedule
 from schemas.sealed import Late, SealedEpoch, decode_record
 from schemas.streams import DEAD
 from streams.collect.files.names import shown
-from streams.core.outputs import RESEAL, Output, ResealRequest
+from streams.core.outputs import Output, ResealRequest
 from streams.core.reseal import reseal
 from streams.core.shard import Shard
 from streams.log.archive.files import ArchiveFile, find_files
@@ -91,7 +91,7 @@ class ArchiveFold:
         shard: _Replayed | None = None
         for partition, (offset, _, value, _) in self._records():
             if shard is None or partition != shard.partition or offset < shard.next:
-                self._left_open(shard)
+                self._ended(shard)
                 shard = _Replayed(self._schedule, self._pepper, partition)
                 self._revisions.clear()
             shard.skip_to(offset)
@@ -103,7 +103,7 @@ class ArchiveFold:
                     shard.acknowledged(output.ordinal)
             self._tally.records += 1
             yield from self._keep(shard)
-        self._left_open(shard)
+        self._ended(shard)
 
     def _records(self) -> Iterator[tuple[int, LogRecord]]:
         for group in self._groups:
@@ -113,7 +113,6 @@ class ArchiveFold:
         made, shard.made = shard.made, []
         for sealed in made:
             self._revisions[sealed.header.channel, sealed.header.epoch_start_s] = sealed.header.revision
-            self._tally.events += sealed.stats.events if sealed.closed_by != RESEAL else 0
         return made
 
     def _notice(self, output: Output) -> None:
@@ -138,8 +137,11 @@ class ArchiveFold:
         )
         shard.answered(request, sealed)
 
-    def _left_open(self, shard: _Replayed | None) -> None:
+    def _ended(self, shard: _Replayed | None) -> None:
+        """Count what a shard came to: every event of its records, as lines count theirs, and what stayed open."""
         if shard is not None:
+            said = shard.metrics
+            self._tally.events += said.events_total + said.late_events_total + said.quarantined_events_total
             self._tally.open_epochs += sum(1 for _ in shard.live_views())
 
     def _damaged(self, error: ArchiveError) -> None:

@@ -5,14 +5,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from schemas.dead import VERSION as DEAD_VERSION
 from schemas.dead import DeadLetter
 from schemas.policy import PolicySchedule
-from schemas.sealed import SealedEpoch
+from schemas.sealed import SealedEpoch, Stats
 from streams.collect.chunk import Chunk, broken_off
 from streams.collect.files.errors import SourceError
 from streams.collect.files.formats import ReadOptions
-from streams.collect.files.names import STDIN, check_sources, shown
+from streams.collect.files.names import STDIN, check_sources
+from streams.core.fold import EpochFold, fold
+from streams.core.pairs import viewer_numbers
 from streams.core.sealing import Sealer
 from streams.replay.store import DEFAULT_BUDGET_BYTES, EpochStore, Key
 from streams.replay.tally import Tally
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from streams.replay.reading import RowReaders
 
 Progress = Callable[[str, int, int], None]
-"""Called now and then with (input, bytes of it taken in, lines so far)."""
+"""Called now and then with (input, bytes of it taken in, lines of it so far)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,27 +84,17 @@ class Folding:
                 self._take_chunk(source, chunk)
                 taken += chunk.bytes_read
                 if self._progress is not None:
-                    self._progress(source, taken, self.tally.lines)
+                    self._progress(source, taken, self.tally.lines - lines)
         except SourceError as error:
             self._take_chunk(source, broken_off(self.tally.lines - lines + 1, str(error)))
 
     def _take_chunk(self, source: str, chunk: Chunk) -> None:
-        self.tally.lines += chunk.lines
-        for name, count in chunk.counts.items():
-            if name not in ("events", "malformed"):
-                self.tally.other[name] += count
+        for letter in self.tally.take_lines(source, chunk):
+            self._dead(letter)
         for channel, (login, events) in chunk.channels.items():
             if len(events):
                 self.tally.events += len(events)
                 self.store.add(channel, login, events)
-        for dead in chunk.dead:
-            self.tally.malformed += 1
-            where: dict[str, str | int] = {"file": shown(source), "line": dead.line_number}
-            self._dead(DeadLetter(DEAD_VERSION, "line", where, shown(dead.reason), dead.hash, dead.length))
-        if chunk.broken:
-            last = chunk.dead[-1]
-            place = "" if last.reason.startswith(source) else f"{source} line {last.line_number}: "
-            self.tally.failed_inputs.append(shown(place + last.reason))
 
     def seals(self) -> Iterator[SealedEpoch]:
         """Every sealed epoch: of the lines one revision each, of archives what their records say."""
@@ -120,6 +111,13 @@ class Folding:
             if sealed is not None:
                 self.tally.take_seal(sealed)
                 yield sealed
+            else:
+                self.tally.take_stats(self._stats(start_ms // 1000, events))
+
+    def _stats(self, epoch_start_s: int, events: EpochFold) -> Stats:
+        """What became of the events of an epoch without participants: all of them excluded, doubled or not folded."""
+        columns, pairs = events.columns()
+        return fold(columns, pairs, *viewer_numbers(pairs), self.sealer.schedule.at(epoch_start_s)).stats
 
     def archived_seals(self) -> Iterator[SealedEpoch]:
         """The seals of the archives among the inputs, every revision."""

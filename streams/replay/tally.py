@@ -3,7 +3,10 @@
 from collections import Counter
 from dataclasses import dataclass, field, fields
 
-from schemas.sealed import SealedEpoch
+from schemas.dead import VERSION, DeadLetter
+from schemas.sealed import SealedEpoch, Stats
+from streams.collect.chunk import EVENTS, MALFORMED, Chunk
+from streams.collect.files.names import shown
 
 
 @dataclass(slots=True)
@@ -27,9 +30,36 @@ class Tally:
         """Count one seal and what it says of its events."""
         self.seals += 1
         if sealed.header.revision == 0:
-            self.duplicates += sealed.stats.duplicates
-            self.conflicts += sealed.stats.conflicts
-            self.excluded += sealed.stats.excluded
+            self.take_stats(sealed.stats)
+
+    def take_lines(self, source: str, chunk: Chunk) -> list[DeadLetter]:
+        """Count the lines of a chunk, but for its events; gives its dead letters."""
+        self.lines += chunk.lines
+        for name, count in chunk.counts.items():
+            if name not in (EVENTS, MALFORMED):
+                self.other[name] += count
+        self.malformed += len(chunk.dead)
+        if chunk.broken:
+            last = chunk.dead[-1]
+            place = "" if last.reason.startswith(source) else f"{source} line {last.line_number}: "
+            self.failed_inputs.append(shown(place + last.reason))
+        return [
+            DeadLetter(
+                VERSION,
+                "line",
+                {"file": shown(source), "line": dead.line_number},
+                shown(dead.reason),
+                dead.hash,
+                dead.length,
+            )
+            for dead in chunk.dead
+        ]
+
+    def take_stats(self, stats: Stats) -> None:
+        """Count what became of an epoch's events, sealed or not."""
+        self.duplicates += stats.duplicates
+        self.conflicts += stats.conflicts
+        self.excluded += stats.excluded
 
     def add(self, other: "Tally") -> None:
         """Take in what another process counted."""

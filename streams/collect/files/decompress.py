@@ -12,12 +12,23 @@ from isal import igzip_lib, isal_zlib
 
 GZIP_MAGIC: Final = b"\x1f\x8b"
 ZSTD_MAGIC: Final = b"\x28\xb5\x2f\xfd"
+ZSTD_SKIPPED_MAGIC: Final = b"\x2a\x4d\x18"
+"""After a first byte of 0x50 .. 0x5f."""
 _GZIP_INPUT_BYTES: Final = 16 * 1024
 _GZIP_OUTPUT_BYTES: Final = 64 * 1024
 """What one call gives back; as much may be lost before a damaged place, and says so in `fault`."""
 _ZSTD_INPUT_BYTES: Final = 4 * 1024
 """A zstd block of 4 bytes may hold 128 KiB: 4 KiB of input make at most 128 MiB."""
 _ZSTD_MAX_WINDOW_BYTES: Final = 128 * 1024 * 1024
+
+_TOO_WIDE: Final = (
+    f"zstd data wants a window of over {_ZSTD_MAX_WINDOW_BYTES >> 20} MiB; pack the file again without --long"
+)
+
+
+def _starts_frame(data: bytes) -> bool:
+    """Whether these bytes begin a zstd frame, or one to be skipped (RFC 8878, 3.1.2), as pzstd writes them."""
+    return data.startswith(ZSTD_MAGIC) or (data[1:4] == ZSTD_SKIPPED_MAGIC and 0x50 <= data[0] <= 0x5F)
 
 
 class Unpacked:
@@ -34,7 +45,7 @@ class Unpacked:
         if head.startswith(GZIP_MAGIC):
             self.packing: str | None = "gzip"
             self._pieces = self._gunzip(head)
-        elif head == ZSTD_MAGIC:
+        elif _starts_frame(head):
             self.packing = "zstd"
             self._pieces = self._unzstd(head)
         else:
@@ -100,13 +111,17 @@ class Unpacked:
                     return
                 try:
                     out = frame.decompress(data)
-                except zstandard.ZstdError:
-                    self.fault = "zstd data is damaged"
+                except zstandard.ZstdError as error:
+                    # python-zstandard tells these apart by their text alone.
+                    too_wide = "too much memory" in str(error)
+                    self.fault = _TOO_WIDE if too_wide else "zstd data is damaged"
                     return
                 data = b""
                 if out:
                     yield out
             data = frame.unused_data or self._take(_ZSTD_INPUT_BYTES)
-            if data and data[: len(ZSTD_MAGIC)] != ZSTD_MAGIC[: len(data)]:
+            while 0 < len(data) < len(ZSTD_MAGIC) and (more := self._take(len(ZSTD_MAGIC) - len(data))):
+                data += more
+            if data and not _starts_frame(data) and not ZSTD_MAGIC.startswith(data):
                 self.fault = "something that is not zstd follows the zstd data"
                 return

@@ -74,6 +74,8 @@ def each_block(
 def read_whole_block(read: BlockReader, block: LineBlock) -> Chunk:
     """The chunk of a block's data with the block's own dead lines put in."""
     chunk = read(block)
+    if block.input_bytes is not None:
+        chunk.bytes_read = block.input_bytes
     if block.dead:
         chunk.dead.extend(block.dead)
         chunk.lines += len(block.dead)

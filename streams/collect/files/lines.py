@@ -19,12 +19,14 @@ BLOCK_BYTES: Final = 1024 * 1024
 @dataclass(frozen=True, slots=True)
 class LineBlock:
     """Whole lines, and the dead lines met on the way to them; these are not part of data. broken: the last of these is
-    where the input could be read no further."""
+    where the input could be read no further. input_bytes: of the input, packed as it is, taken since the last block;
+    None where nobody counted them."""
 
     first_line_number: int
     data: bytes
     dead: list[DeadLine] = field(default_factory=list)
     broken: bool = False
+    input_bytes: int | None = None
 
 
 class ByteStream(Protocol):

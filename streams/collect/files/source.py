@@ -6,6 +6,7 @@
 
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -143,7 +144,7 @@ class Source:
     def blocks(self) -> Iterator[LineBlock]:
         """The input's blocks of lines. Raises SourceError where the device fails."""
         blocks = line_blocks(self._stream, self._head)
-        number = 1
+        number, taken = 1, 0
         while True:
             try:
                 block = next(blocks, None)
@@ -154,7 +155,8 @@ class Source:
             if block is None:
                 return
             number = block.first_line_number
-            yield block
+            taken, before = self.bytes_read, taken
+            yield replace(block, input_bytes=taken - before)
 
     def chunks(self) -> Iterator[Chunk]:
         """The input's chunks in order, every id settled."""

@@ -91,6 +91,13 @@ def test_load_work_project_export_prove_archive_replay(
     assert sum(json.loads(line)["type"] == "reseal" for line in cat) == 1
 
 
+def test_a_proof_from_a_database_without_seals_or_that_is_away_is_one_clear_error(twzrd: Twzrd) -> None:
+    asked = ("proof", "--channel", "chan", "--epoch", "0", "--viewer", "ann")
+    assert "no seal of channel 'chan'" in twzrd(*asked, code=1).err
+    away = {"TWZRD_DATABASE_URL": "postgresql://127.0.0.1:1/away"}
+    assert "the database cannot be reached" in twzrd(*asked, code=1, **away).err
+
+
 def claimed(ran: Ran, viewers: set[str]) -> tuple[str, str]:
     """What the demo's own claim came to: wallet and signature. Each start claims for another viewer."""
     said = re.search(

@@ -50,6 +50,19 @@ def test_members_and_frames_may_follow_each_other_and_gzip_may_be_padded() -> No
     assert (padded, stream.fault) == (PLAIN + b"more", None)
 
 
+@pytest.mark.parametrize("dribble", [1, 3, 1 << 30])
+def test_frames_to_be_skipped_are_skipped(dribble: int) -> None:
+    skipped = b"\x50\x2a\x4d\x18\x04\x00\x00\x00size"
+    out, stream = unpacked(skipped + zstandard.compress(PLAIN) + skipped + zstandard.compress(b"more"), dribble=dribble)
+    assert (out, stream.packing, stream.fault) == (PLAIN + b"more", "zstd", None)
+
+
+def test_a_window_too_wide_is_named_as_such() -> None:
+    wide = zstandard.ZstdCompressionParameters(window_log=28, compression_level=1)
+    packing = zstandard.ZstdCompressor(compression_params=wide).compressobj()
+    assert "window" in str(unpacked(packing.compress(PLAIN) + packing.flush())[1].fault)
+
+
 @pytest.mark.parametrize("dribble", [7, 1 << 30])
 def test_of_data_that_ends_early_all_before_is_used(dribble: int) -> None:
     packed = gzip.compress(PLAIN)
