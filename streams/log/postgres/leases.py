@@ -53,8 +53,9 @@ class Leases:
 
         async def step(connection: Any) -> tuple[dict[int, int], str]:
             await connection.execute(SQL["lock_group"], group, stream.name)
-            await connection.execute(SQL["join_group"], group, stream.id, worker, at_most, self._ttl_ms)
+            # In this order: we are a member when members are counted, however long we were held up before.
             await connection.execute(SQL["drop_dead_members"], group, stream.id)
+            await connection.execute(SQL["join_group"], group, stream.id, worker, at_most, self._ttl_ms)
             members = await connection.fetch(SQL["members"], group, stream.id)
             rows = await connection.fetch(SQL["leases"], group, stream.id)
             if len(rows) < stream.partitions:

@@ -202,6 +202,24 @@ async def test_a_stalled_worker_is_fenced_and_writes_nothing(
     assert stalled.counters.fenced == 1
 
 
+async def test_a_worker_held_up_while_it_asks_is_a_member_all_the_same(
+    open_log: LeasingFactory, postgres: PostgresStorage
+) -> None:
+    log = await open_log(lease_ttl_ms=100)
+    await log.acquire("work", CHAT_EVENTS, "dead")
+    await expire(postgres, "dead")
+    blocker = await postgres.connect()
+    await blocker.execute("begin; select 1 from log.member where worker = 'dead' for update")
+    asking = asyncio.create_task(log.acquire("work", CHAT_EVENTS, "held up"))
+    async with asyncio.timeout(20):
+        while not await blocker.fetchval("select count(*) from pg_locks where not granted"):
+            await blocker.execute("select pg_sleep(0.01)")
+    await blocker.execute("select pg_sleep(0.3)")  # longer than a member lives
+    await blocker.execute("rollback")
+    await blocker.close()
+    assert numbers(await asking) == [0, 1, 2, 3]
+
+
 async def test_a_lost_lease_is_not_among_those_held_and_a_new_one_is_another(
     open_log: LeasingFactory, postgres: PostgresStorage
 ) -> None:
