@@ -16,6 +16,7 @@ from streams.core.shard import Shard
 from streams.log.port import CHAT_EVENTS, Append, Fenced, Lease, LeasingLog, LogError, LogRecord
 from streams.runner.backoff import Backoff
 from streams.runner.driver import load_resume, refuse_other_pepper, size_bytes, starting_point, to_appends
+from streams.runner.feeding import feed
 from streams.runner.metrics import RunnerMetrics
 from streams.runner.reseal import ArchiveReader, answer
 
@@ -138,7 +139,7 @@ class LeasedPartition:
                 await asyncio.sleep(0)
                 if ending.is_set():
                     return outputs
-            for made in shard.feed(record.offset, record.value):
+            for made in await feed(shard, record.offset, record.value):
                 if isinstance(made, Output):
                     outputs.append(made)
                 else:

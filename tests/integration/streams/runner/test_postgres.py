@@ -4,16 +4,21 @@ import asyncio
 import os
 import random
 import signal
+import threading
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
 from infra.postgres import EmbeddedPostgres
+from schemas.envelope import decode, encode
+from schemas.errors import SchemaError
 from schemas.streams import CHAT_EVENTS
-from streams.log.port import LogError
+from streams.core.outputs import Output, ResealRequest
+from streams.core.shard import Shard
+from streams.log.port import Lease, LogError
 from streams.log.postgres import PostgresLog
 from streams.runner.driver import OtherPepper, PositionLost
 from streams.runner.leased import Limits
@@ -34,6 +39,14 @@ async def log(pg_dsn: str) -> AsyncIterator[PostgresLog]:
     await opened.open()
     yield opened
     await opened.close()
+
+
+def type_of(value: bytes) -> str:
+    """A record's type; "" where it does not decode."""
+    try:
+        return decode(value).type
+    except SchemaError:
+        return ""
 
 
 async def caught_up(log: PostgresLog, metrics: RunnerMetrics) -> None:
@@ -224,6 +237,46 @@ async def test_a_log_sealed_with_another_pepper_is_refused(log: PostgresLog, see
     with pytest.raises(OtherPepper, match="the same pepper file"):
         await run_postgres(log, SCHEDULE, bytes(32), worker="two", limits=Limits(lease_interval_s=0.1))
     assert said == wanted == await found(log)
+
+
+async def test_leases_are_renewed_while_a_long_file_is_sealed(
+    log: PostgresLog, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An end record closes a whole file, which may take longer than a lease: another worker would take the partition
+    over and do the same, and so on for ever."""
+    await load(
+        log, [*random_log(seed, channels=3, hours=3), (b"twitch:id:9", encode("end", "twitch:id:9", "n", "s", 0))]
+    )
+    wanted = await expected(log)
+    sealing, renewed = threading.Event(), threading.Event()
+    feed, acquire = Shard.feed, log.acquire
+    waited: list[bool] = []
+
+    def feeds_slowly(shard: Shard, offset: int, value: bytes) -> list[Output | ResealRequest]:
+        if type_of(value) == "end":
+            sealing.set()
+            waited.append(renewed.wait(20))
+        return feed(shard, offset, value)
+
+    async def acquires(group: str, stream: str, worker: str, *, at_most: int | None = None) -> Sequence[Lease]:
+        leases = await acquire(group, stream, worker, at_most=at_most)
+        if sealing.is_set():
+            renewed.set()
+        return leases
+
+    monkeypatch.setattr(Shard, "feed", feeds_slowly)
+    monkeypatch.setattr(log, "acquire", acquires)
+    stop = asyncio.Event()
+    limits = Limits(lease_interval_s=0.05)
+    task = asyncio.create_task(run_postgres(log, SCHEDULE, PEPPER, worker="one", stop=stop, limits=limits))
+    said = None
+    async with asyncio.timeout(60):
+        while said != wanted:
+            said = await found(log)
+            await asyncio.sleep(0.05)
+    stop.set()
+    await task
+    assert waited and all(waited)
 
 
 async def test_a_transaction_too_large_is_cut_and_still_exact(log: PostgresLog, seed: int) -> None:
