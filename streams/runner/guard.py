@@ -11,9 +11,11 @@ from collections.abc import Callable
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import IllegalStateError
 
+from streams.core.outputs import Output, ResealRequest
 from streams.core.shard import Shard
 from streams.log.port import CHAT_EVENTS, Log
 from streams.runner.driver import PositionLost
+from streams.runner.feeding import feed
 from streams.runner.metrics import RunnerMetrics
 from streams.runner.outbox import Outbox
 
@@ -21,7 +23,7 @@ from streams.runner.outbox import Outbox
 class Held:
     """An assigned partition whose shard is fed."""
 
-    __slots__ = ("committed", "outbox", "shard", "sought", "writing")
+    __slots__ = ("_feeding", "committed", "outbox", "shard", "sought", "writing")
 
     def __init__(self, shard: Shard, outbox: Outbox, committed: int) -> None:
         self.shard = shard
@@ -30,6 +32,19 @@ class Held:
         self.committed = committed
         self.sought: int | None = None
         """The offset sought to last; None once a record was folded."""
+        self._feeding = False
+
+    async def feed(self, offset: int, value: bytes) -> list[Output | ResealRequest]:
+        """See streams.runner.feeding. A rebalance may come meanwhile."""
+        self._feeding = True
+        try:
+            return await feed(self.shard, offset, value)
+        finally:
+            self._feeding = False
+
+    def low_water(self) -> int:
+        """The offset to commit; the last one where the shard is being fed just now."""
+        return self.committed if self._feeding else self.shard.low_water()
 
     async def room(self, stop: asyncio.Event) -> None:
         """Until the outbox takes more, or the worker stops, or the outbox itself has failed: a log that is away must

@@ -220,7 +220,9 @@ class DirectRunner(ConsumerRebalanceListener):  # type: ignore[misc]
             for record in records:
                 if record.offset != shard.next and not await self._guard.passes(place, held, record.offset):
                     return False
-                outputs += shard.feed(record.offset, record.value or b"")
+                outputs += await held.feed(record.offset, record.value or b"")
+                if not self._is_fed(place.partition, held):
+                    return False
         finally:
             held.outbox.put(outputs)
         held.sought = None
@@ -241,9 +243,9 @@ class DirectRunner(ConsumerRebalanceListener):  # type: ignore[misc]
     async def _commit(self) -> None:
         """Store low-water marks that have moved. A refusal means that a rebalance is under way: its end settles it."""
         moved = {
-            TopicPartition(self._topic, partition): held.shard.low_water()
+            TopicPartition(self._topic, partition): low_water
             for partition, held in self._held.items()
-            if held.shard.low_water() != held.committed
+            if (low_water := held.low_water()) != held.committed
         }
         if not moved:
             return

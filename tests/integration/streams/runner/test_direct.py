@@ -11,8 +11,11 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
 from infra.kafka import DevKafka
+from schemas.envelope import encode
 from schemas.errors import SchemaError
 from schemas.streams import CHAT_EVENTS
+from streams.core.outputs import Output, ResealRequest
+from streams.core.shard import Shard
 from streams.log.kafka import KafkaLog, KafkaSettings
 from streams.log.port import Append, LogError
 from streams.runner import kafka, outbox
@@ -256,6 +259,38 @@ async def test_a_full_outbox_holds_up_neither_a_stop_nor_its_own_failure(
             failing.set()
             with pytest.raises(SchemaError, match="cannot be understood"):
                 await task
+
+
+async def test_the_worker_is_heard_while_a_long_file_is_sealed(
+    log: KafkaLog, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An end record closes a whole file, which may take longer than a session; the marks are committed meanwhile."""
+    await load(log, list(random_log(seed)))
+    await log.append(CHAT_EVENTS, [Append(None, b"twitch:id:9", encode("end", "twitch:id:9", "nine", "test", 0))])
+    wanted = await expected(log)
+    feed, loop, heard = Shard.feed, asyncio.get_running_loop(), list[bool]()
+    metrics, stop = RunnerMetrics(), asyncio.Event()
+    runner = DirectRunner(log, SCHEDULE, PEPPER, settings=QUICK, archive=None, metrics=metrics)
+
+    def feeds_slowly(shard: Shard, offset: int, value: bytes) -> list[Output | ResealRequest]:
+        made = feed(shard, offset, value)
+        if value[2:6] == b"\xa3end":
+            committing = asyncio.run_coroutine_threadsafe(runner._commit(), loop)
+            try:
+                committing.result(20)
+            except TimeoutError:
+                heard.append(False)
+            else:
+                heard.append(True)
+        return made
+
+    monkeypatch.setattr(Shard, "feed", feeds_slowly)
+    task = asyncio.create_task(runner.run(stop))
+    await caught_up(log, metrics)
+    stop.set()
+    await task
+    assert heard and all(heard)
+    assert await found(log) == wanted
 
 
 async def test_a_log_sealed_with_another_pepper_is_refused(log: KafkaLog, seed: int) -> None:
