@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import logging
 
+from schemas.errors import TwzrdError
 from schemas.policy import PolicySchedule
 from streams.log.port import CHAT_EVENTS, Lease, LeasingLog, LogError
 from streams.runner.backoff import Backoff, pause
@@ -89,7 +90,9 @@ class PostgresRunner:
             with contextlib.suppress(LogError):  # an expired lease is as good as a released one
                 await lease.release()
         for result in results:
-            if isinstance(result, Exception):
+            if isinstance(result, TwzrdError):
+                _log.error("worker %s: a partition ended: %s", self._worker, result)
+            elif isinstance(result, Exception):
                 _log.error("worker %s: a partition ended badly", self._worker, exc_info=result)
 
 
