@@ -57,7 +57,8 @@ class Log(Protocol):
 
     async def append(self, stream: str, records: Sequence[Append]) -> list[tuple[int, int]]:
         """Append in order; on return all are durable. Returns (partition, offset) of each. Concurrent calls may be
-        grouped into one commit. Raises LogError when the log is lost; then nothing or all of it may be there."""
+        grouped into one commit. Raises LogError when the log is lost; then nothing or all of it may be there (Kafka:
+        the beginning of each partition's share, too)."""
 
     async def read(
         self,

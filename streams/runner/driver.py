@@ -24,6 +24,8 @@ READ_WAIT_MS: Final = 500
 RESUME_GROUP: Final = "resume"
 SUMMARY_AFTER_RECORDS: Final = 2000
 """Records of `epoch.sealed` read at an assignment before the reader leaves a summary for the next one."""
+SEAL_WITHIN_RECORDS: Final = 200
+"""How far before a summary the newest seal is looked for."""
 
 
 class PositionLost(TwzrdError):
@@ -122,6 +124,9 @@ async def load_resume(
     if position != first and not resume.knows_before(position):
         position = first
         resume = await _gather(log, partition, Resume(start, epoch_length_s), first, end)
+    if resume.newest_header is None and position > first:
+        # A summary tells no pepper; the seals before it do.
+        await _gather(log, partition, resume, max(first, position - SEAL_WITHIN_RECORDS), position)
     if end - position >= summary_after:
         await _leave_summary(log, partition, resume, end)
     return resume

@@ -2,10 +2,12 @@
 
 import pytest
 
-from schemas.sealed import VERSION, Closed, encode_record
+from schemas.sealed import VERSION, Closed, encode_record, split_seal
 from streams.log.port import EPOCH_SEALED, Append, LogRecord
+from streams.runner import driver
 from streams.runner.driver import RESUME_GROUP, load_resume
 from tests.memory_log import MemoryLog
+from tests.seals import seal_of, viewers
 
 HOUR_S = 3600
 
@@ -45,7 +47,8 @@ def latest(resume: object) -> tuple[int, int, int | None]:
     return found.until_ms, found.offset, found.frontier_ms
 
 
-async def test_the_next_worker_reads_on_from_the_summary(log: Watched) -> None:
+async def test_the_next_worker_reads_on_from_the_summary(log: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(driver, "SEAL_WITHIN_RECORDS", 0)
     await close_hours(log, 0, 20)
     await load_resume(log, 0, 50, HOUR_S, summary_after=10)
     assert await log.committed(RESUME_GROUP, EPOCH_SEALED, 0) == 20
@@ -56,6 +59,15 @@ async def test_the_next_worker_reads_on_from_the_summary(log: Watched) -> None:
     assert latest(resume) == (23 * HOUR_S * 1000, 220, 22)
     assert resume.closed_at("twitch:id:1", 7 * HOUR_S * 1000) == 60
     assert resume.closed_at("twitch:id:1", 5 * HOUR_S * 1000) < 60
+
+
+async def test_the_next_worker_knows_the_newest_seal_before_the_summary(log: Watched) -> None:
+    seal = seal_of(viewers(1))
+    await log.append(EPOCH_SEALED, [Append(0, b"k", encode_record(one)) for one in split_seal(seal)])
+    await close_hours(log, 1, 20)
+    await load_resume(log, 0, 50, HOUR_S, summary_after=10)
+    resume = await load_resume(log, 0, 50, HOUR_S, summary_after=10)
+    assert resume.newest_header == seal.header.encode()
 
 
 async def test_a_short_history_leaves_no_summary(log: Watched) -> None:
