@@ -3,6 +3,7 @@
 In: shards as they run. Out: `status()` for the command line, and a Prometheus collector that reads on scrape.
 """
 
+import contextlib
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
@@ -16,6 +17,7 @@ from streams.core.outputs import ShardMetrics
 from streams.core.shard import Shard
 
 SHARD_COUNTERS: Final = tuple(asdict(ShardMetrics()))
+READ_TRIES: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +90,15 @@ class RunnerMetrics:
         }
 
     def status(self) -> list[PartitionStatus]:
-        """Where each held partition stands."""
-        return [self._status(shard) for _, shard in sorted(self.shards.items())]
+        """Where each held partition stands. Prometheus asks from a thread of its own, while the shards are fed."""
+        return [self._settled(shard) for _, shard in sorted(self.shards.items())]
+
+    def _settled(self, shard: Shard) -> PartitionStatus:
+        """Reads again where the shard changed meanwhile: Python then refuses to go on over its dictionaries."""
+        for _ in range(READ_TRIES):
+            with contextlib.suppress(RuntimeError):
+                return self._status(shard)
+        return self._status(shard)
 
     def _status(self, shard: Shard) -> PartitionStatus:
         end = max(self.ends.get(shard.partition, shard.next), shard.next)
