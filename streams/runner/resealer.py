@@ -27,6 +27,8 @@ GROUP: Final = "resealer"
 SOURCE: Final = "resealer"
 MAX_ANSWERED: Final = 100_000
 """Epochs whose last reseal is remembered, so that a notice delivered twice is known; the oldest is forgotten first."""
+MAX_WAITING: Final = 100_000
+"""Late epochs of a partition that wait, about; beyond it `epoch.sealed` is read no further until some are due."""
 CHECK_INTERVAL_S: Final = 5.0
 """Between two looks at what was said; the horizon is hours."""
 
@@ -143,6 +145,8 @@ class Resealer:
         self._notices: dict[int, LateNotices] = {}
         self._committed: dict[int, int] = {}
         self.asked_total = 0
+        self.held_back_total = 0
+        """Looks that read no further because too many epochs waited."""
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until stop is set; a lost log is tried again."""
@@ -180,6 +184,9 @@ class Resealer:
         async for batch in read_through(self._log, EPOCH_SEALED, partition, max(first, notices.next), end):
             for record in batch:
                 notices.feed(record.offset, record.value, record.time_ms)
+            if len(notices) >= MAX_WAITING:
+                self.held_back_total += 1
+                break
         self._notices[partition] = notices  # only now: what waits is known only when all was read
         due = notices.due(self._now_ms())
         for channel, login, epoch_s in due:

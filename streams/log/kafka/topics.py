@@ -108,7 +108,13 @@ class KafkaSettings:
         return config
 
 
-_LOSES_RECORDS: Final = ("cleanup.policy", "retention.ms", "retention.bytes", "message.timestamp.type")
+_LOSES_RECORDS: Final = (
+    "cleanup.policy",
+    "retention.ms",
+    "retention.bytes",
+    "message.timestamp.type",
+    "unclean.leader.election.enable",
+)
 """Where an existing topic differs in one of these, records may go sooner than the settings say."""
 
 

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from infra.kafka import DevKafka
@@ -91,6 +91,23 @@ async def test_a_topic_with_other_retention_is_remarked_on(kafka: KafkaLog) -> N
     await other.close()
     assert len(other.remarks) == len(STREAMS) - 1, "text has a retention of its own"
     assert "retention.ms=-1, the settings say 5" in other.remarks[0]
+
+
+async def test_a_topic_whose_replica_may_take_over_without_the_newest_records_is_remarked_on(
+    settings: KafkaSettings,
+) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=settings.servers)
+    await admin.start()
+    config = settings.topic_config(CHAT_EVENTS) | {"unclean.leader.election.enable": "true"}
+    await admin.create_topics(
+        [NewTopic(settings.topic(CHAT_EVENTS), settings.partition_count(CHAT_EVENTS), 1, topic_configs=config)]
+    )
+    await admin.close()
+    log = KafkaLog(settings)
+    await log.open()
+    await log.close()
+    [remark] = log.remarks
+    assert "unclean.leader.election.enable=true, the settings say false" in remark
 
 
 async def test_a_record_over_the_bound_is_refused_before_any_is_written(kafka: KafkaLog) -> None:
