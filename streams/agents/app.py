@@ -17,6 +17,7 @@ from yarl import URL
 
 from schemas.policy import PolicySchedule
 from streams.agents.consumer import BATCH_RECORDS, Batches, LowWaterTransport
+from streams.agents.known_errors import KnownErrors
 from streams.agents.pages import add_pages
 from streams.agents.recovery import Tables
 from streams.agents.seal_agent import add_seal_agent
@@ -235,12 +236,23 @@ def run_worker(
     archive: ArchiveReader | None = None,
     faults: Faults = NO_FAULTS,
 ) -> NoReturn:
-    """Run one worker until SIGTERM or SIGINT; ends the process (SystemExit 0 when asked to stop, else an error)."""
+    """Run one worker until SIGTERM or SIGINT; ends the process (SystemExit 0 when asked to stop, else an error).
+    It logs as the process does already; where nothing was configured, as Faust does."""
+    handlers = logging.getLogger().handlers
+    for handler in handlers:
+        handler.addFilter(KnownErrors())
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     app = create_app(settings, schedule, pepper, archive=archive, faults=faults)
-    worker = BoundedWorker(app, loop=loop, loglevel=settings.log_level, quiet=True, redirect_stdouts=False)
+    worker = BoundedWorker(
+        app,
+        loop=loop,
+        loglevel=settings.log_level,
+        quiet=True,
+        redirect_stdouts=False,
+        override_logging=not handlers,
+    )
     worker.spinner = None  # it writes its escape codes into pipes, too
     worker.execute_from_commandline()
     raise SystemExit(0)
