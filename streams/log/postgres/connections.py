@@ -90,6 +90,7 @@ class Connections:
         self._settings = {
             "application_name": "twzrd log",
             "jit": "off",
+            "default_transaction_isolation": "read committed",  # writers wait for each other at the heads, and go on
             "synchronous_commit": "on",  # durable on return is the port's word, whatever the server is set to
             "idle_in_transaction_session_timeout": str(max_stall_ms),
         }

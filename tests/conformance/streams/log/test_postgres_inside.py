@@ -74,6 +74,24 @@ async def test_offsets_are_gapless_and_visible_in_order_under_concurrent_writers
         assert offsets == list(range(len(offsets))), "a reader never passes a gap that fills later"
 
 
+async def test_a_database_that_serialises_by_default_takes_concurrent_writers_all_the_same(
+    open_log: BoundedFactory, postgres: PostgresStorage
+) -> None:
+    await (await open_log()).close()
+    connection = await postgres.connect()
+    name = await connection.fetchval("select current_database()")
+    await connection.execute(f"alter database {name} set default_transaction_isolation = 'serializable'")
+    await connection.close()
+    logs = [await open_log() for _ in range(4)]
+
+    async def write(log: PostgresLog) -> None:
+        for _ in range(20):
+            await log.append(CHAT_EVENTS, [Append(partition, b"k", b"v") for partition in range(4)])
+
+    await asyncio.gather(*(write(log) for log in logs))
+    assert [await logs[0].span(CHAT_EVENTS, partition) for partition in range(4)] == [(0, 80)] * 4
+
+
 async def test_concurrent_calls_share_commits(open_log: BoundedFactory) -> None:
     log = await open_log()
     await asyncio.gather(*(log.append(CHAT_EVENTS, [Append(n % 4, b"k", b"%d" % n)]) for n in range(200)))
