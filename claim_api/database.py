@@ -88,6 +88,8 @@ class ReadOnlyDatabase:
             raise database_away() from error
 
     async def _try(self, question: Callable[[Any], Awaitable[Any]]) -> Any:
+        if self._pool is None:  # the API stops, and a request was late
+            raise database_away()
         self._counters.events["queries"] += 1
         async with self._pool.acquire() as connection:
             return await question(connection)

@@ -59,6 +59,8 @@ class Hub:
         """The newest seal_id."""
         self.floor = 0
         """Every seal above it is in the list."""
+        self.starts = 0
+        """How often it began to follow: a cursor of before the last time may be ahead of every seal."""
         self.started = asyncio.Event()
         """The head is known."""
         self.grown = asyncio.Event()
@@ -70,6 +72,7 @@ class Hub:
         """At the first look, or where older seals stand than before (a restored database). Nothing that was asked until
         now is trusted."""
         self.head = self.floor = seal_id
+        self.starts += 1
         self._ids.clear()
         self._events.clear()
         self._index.forget_all()
@@ -121,7 +124,6 @@ class Hub:
 
     def seals_after(self, seal_id: int, channel: str | None, limit: int) -> tuple[int, list[bytes]]:
         """Events above seal_id (which must be >= floor), and the cursor behind them."""
-        seal_id = min(seal_id, self.head)  # one of before a database was restored
         first = bisect_right(self._ids, seal_id)
         last = min(first + limit, len(self._ids))
         events = [event for of, event in self._events[first:last] if channel is None or of == channel]

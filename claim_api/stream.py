@@ -92,6 +92,11 @@ class Streams:
         # A cursor ahead of all seals is from another database; from now on is the best that can be done.
         return min(whole("Last-Event-ID", text, 0, MAX_EVENT_ID), self._hub.head)
 
+    def placed(self, cursor: int, starts: int) -> tuple[int, int]:
+        """The cursor, back at the newest seal where the database was restored since `starts`; and starts now. A cursor
+        may else be ahead of the newest seal in memory: its client read the database, which is newer."""
+        return (cursor if starts == self._hub.starts else min(cursor, self._hub.head)), self._hub.starts
+
     async def next_seals(self, cursor: int, channel: str | None) -> tuple[int, list[bytes]]:
         """Events above the cursor, from memory, or from the database for one that is far behind."""
         if cursor >= self._hub.floor:
@@ -139,6 +144,7 @@ class _Stream:
     def __init__(self, streams: Streams, send: Any, cursor: int, channel: str | None) -> None:
         self._streams, self._send, self._cursor, self._channel = streams, send, cursor, channel
         self._board_cursor = 0
+        _, self._starts = streams.placed(cursor, 0)
         self._sent_at_s = time.monotonic()
 
     async def run(self, receive: Any) -> None:
@@ -165,6 +171,7 @@ class _Stream:
 
     async def _catch_up(self) -> bool:
         """Send what is new; False where nothing was."""
+        self._cursor, self._starts = self._streams.placed(self._cursor, self._starts)
         cursor, seals = await self._streams.next_seals(self._cursor, self._channel)
         self._board_cursor, boards = self._streams.boards_after(self._board_cursor, self._channel)
         if seals or boards:

@@ -54,3 +54,14 @@ async def test_a_client_that_left_is_forgotten() -> None:
     async with asyncio.timeout(5):
         await api(scope(), receive, send)
     assert api._hub.clients == 0
+
+
+async def test_a_question_that_comes_after_the_stop_is_answered_and_no_fault() -> None:
+    api = create_app(ApiConfig(dsn="postgresql://nobody@127.0.0.1:1/none"))
+    sent: list[dict[str, Any]] = []
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    await api({**scope(), "path": "/v1/channels", "raw_path": b"/v1/channels"}, never, send)
+    assert sent[0]["status"] == 503 and api.counters.events["faults"] == 0
