@@ -26,8 +26,8 @@ def test_many_epochs_with_one_event_each_keep_to_the_budget(fast: bool, monkeypa
         for hour in range(EPOCHS):
             at = np.array([hour * HOUR_MS + 5], np.int64)
             ids = np.frombuffer(hour.to_bytes(16, "big"), np.uint8).reshape(1, 16)
-            zeros = np.zeros(1, np.uint32)
-            store.add("twitch:id:1", "chan", EventColumns([("twitch:id:5", "ann")], at, ids, zeros, zeros, zeros))
+            zero, kind = np.zeros(1, np.uint32), np.zeros(1, np.uint8)
+            store.add("twitch:id:1", "chan", EventColumns([("twitch:id:5", "ann")], at, ids, kind, zero, zero))
         _, peak_bytes = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
