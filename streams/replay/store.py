@@ -85,9 +85,11 @@ class EpochStore:
     def _append(self, channel: str, epoch: int, events: EventColumns) -> None:
         key = (channel, epoch * self._length_ms)
         into = self._folds.get(key)
+        before = 0  # an empty fold takes its room, too: tens of thousands of epochs with few events each are usual
         if into is None:
             into = self._folds[key] = EpochFold()
-        before = into.nbytes
+        else:
+            before = into.nbytes
         into.add(events, into.intern(events.viewers))
         self._held_bytes += into.nbytes - before
 
