@@ -1,4 +1,5 @@
-"""`twzrd load`: files onto the log, as fast as it takes them. Readers -> Cutter -> Log.append."""
+"""`twzrd load`: files onto the log, as fast as it takes them. Readers -> Cutter -> Log.append; an archive's records go
+onto it as they are."""
 
 import asyncio
 import os
@@ -6,16 +7,18 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
 from typing import Final
 
 from blake3 import blake3
 
-from schemas.dead import encode
+from schemas.dead import dead_letter, encode
 from streams.collect.chunk import Chunk, broken_off
 from streams.collect.cutting import Cutter, Ready
 from streams.collect.files.errors import SourceError
 from streams.collect.files.formats import ReadOptions
-from streams.collect.files.names import check_sources, shown
+from streams.collect.files.names import check_sources, looks_archived, shown
 from streams.log.port import CHAT_EVENTS, DEAD, Append, Log
 from streams.replay.reading import chunks_of, make_pool
 from streams.replay.tally import Tally
@@ -39,7 +42,11 @@ Progress = Callable[[str, int, int], None]
 
 
 class Loader:
-    """Puts inputs onto an open log. Every channel of an input ends with an end record, which seals its epochs."""
+    """Puts inputs onto an open log. Every channel of an input of lines ends with an end record, which seals its epochs.
+
+    Folders and files of an archive are one archive: a log that was lost comes back from it. Its records state what was
+    observed and where channels ended, so none is added; onto a log that has them already they come late.
+    """
 
     def __init__(self, log: Log, read: ReadOptions, jobs: int, progress: Progress | None = None) -> None:
         self._log = log
@@ -56,9 +63,12 @@ class Loader:
         an end record is late. An input that breaks later is named by line as a dead letter and in tally.failed_inputs,
         and the others go on."""
         check_sources(sources)
+        await self._take_archive([Path(source) for source in sources if looks_archived(source)])
         pool = make_pool(self._jobs)
         try:
             for source in sources:
+                if looks_archived(source):
+                    continue
                 cutter = Cutter(f"file:{blake3(os.fsencode(source)).hexdigest(16)}")
                 await self._take_input(source, cutter, pool)
                 await self._send_all(cutter.rest())
@@ -73,6 +83,30 @@ class Loader:
             if pool is not None:
                 pool.shutdown(cancel_futures=True)
         return self.done
+
+    async def _take_archive(self, roots: Sequence[Path]) -> None:
+        """Each channel's records in log order, so one append after the other."""
+        if not roots:
+            return
+        from streams.log.archive.files import find_files  # Parquet takes 0.2 s to import: only where there is some
+        from streams.log.archive.layout import ArchiveError
+        from streams.log.archive.reading import read_records
+
+        faults = [
+            ArchiveError(f"{root} holds no files of the archive; name log files one by one")
+            for root in roots
+            if not find_files(root)
+        ]
+        records = read_records(roots, on_error=faults.append)
+        while batch := await asyncio.to_thread(list, islice(records, BATCH_ENVELOPES)):
+            await self._log.append(CHAT_EVENTS, [Append(None, record.key, record.value) for _, record in batch])
+            self.done.envelopes += len(batch)
+            self.done.tally.records += len(batch)
+        for fault in faults:
+            self.done.tally.failed_inputs.append(shown(str(fault)))
+            letter = dead_letter("record", {"file": shown(str(roots[0]))}, shown(str(fault)), b"")
+            await self._log.append(DEAD, [Append(None, b"archive", encode(letter))])
+            self.done.dead_letters += 1
 
     async def _take_input(self, source: str, cutter: Cutter, pool: ProcessPoolExecutor | None) -> None:
         chunks = chunks_of(source, self._read, pool, self._jobs)

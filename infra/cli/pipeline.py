@@ -29,7 +29,10 @@ def load(
     tz: str,
     as_json: bool,
 ) -> None:
-    """Historic logs onto the log (Postgres or Kafka, by settings), as fast as it takes them."""
+    """Historic logs onto the log (Postgres or Kafka, by settings), as fast as it takes them.
+
+    An archive (a folder, or its files) is put there record by record, to bring a lost log back.
+    """
     from infra.loading import Loaded, Loader
 
     read = ReadOptions(form, channel, tz)
@@ -43,6 +46,7 @@ def load(
     done = run(main())
     counts = {
         "lines": done.tally.lines,
+        "records": done.tally.records,
         "events": done.tally.events,
         "malformed": done.tally.malformed,
         **dict(sorted(done.tally.other.items())),

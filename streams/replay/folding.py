@@ -11,7 +11,7 @@ from schemas.sealed import SealedEpoch, Stats
 from streams.collect.chunk import Chunk, broken_off
 from streams.collect.files.errors import SourceError
 from streams.collect.files.formats import ReadOptions
-from streams.collect.files.names import STDIN, check_sources
+from streams.collect.files.names import check_sources, looks_archived
 from streams.core.fold import EpochFold, fold
 from streams.core.pairs import viewer_numbers
 from streams.core.sealing import Sealer
@@ -58,7 +58,7 @@ class Folding:
         readers = None
         try:
             for source in sources:
-                if _looks_archived(source):
+                if looks_archived(source):
                     self._archives.append(Path(source))
                     continue
                 readers = readers or self._readers()
@@ -140,9 +140,3 @@ class Folding:
         from streams.replay.archived import ArchiveFold  # Parquet takes 0.2 s to import: only where there is some
 
         return ArchiveFold(roots, self._options.schedule, self._options.pepper, tally, dead, groups)
-
-
-def _looks_archived(source: str) -> bool:
-    """Whether the input is an archive folder or a file of one."""
-    path = Path(source)
-    return source != STDIN and (path.is_dir() or path.suffix == ".parquet")

@@ -23,3 +23,9 @@ def check_sources(sources: Iterable[str]) -> None:
             raise SourceError(f"{source}: cannot be opened: {error.strerror or error}") from error
         if not there:
             raise SourceError(f"{source}: no such file; check the path")
+
+
+def looks_archived(source: str) -> bool:
+    """Whether the input is an archive folder or a file of one."""
+    path = Path(source)
+    return source != STDIN and (path.is_dir() or path.suffix == ".parquet")

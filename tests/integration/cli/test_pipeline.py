@@ -93,6 +93,8 @@ def test_load_work_project_export_prove_archive_replay(
 
 def test_a_proof_from_a_database_without_seals_or_that_is_away_is_one_clear_error(twzrd: Twzrd) -> None:
     asked = ("proof", "--channel", "chan", "--epoch", "0", "--viewer", "ann")
+    assert "bring it up to date: twzrd db migrate" in twzrd(*asked, code=1).err
+    twzrd("db", "migrate")
     assert "no seal of channel 'chan'" in twzrd(*asked, code=1).err
     away = {"TWZRD_DATABASE_URL": "postgresql://127.0.0.1:1/away"}
     assert "the database cannot be reached" in twzrd(*asked, code=1, **away).err
