@@ -152,13 +152,13 @@ def _record(
             told.late[key] = told.late.get(key, 0) + 1
     if observed:
         state.intervals.append(tuple(observed))
-        if state.frontier is None:
+        if state.frontier is None and observed[1] > state.closed_until:
             state.frontier = max(observed[0], state.closed_until)
         moved = True
         while moved:
             moved = False
             for start, end, _ in state.intervals:
-                if start <= state.frontier < end:
+                if state.frontier is not None and start <= state.frontier < end:
                     state.frontier, moved = end, True
     touched = {row.at // length * length for row in state.rows}
     for start, end, _ in state.intervals:

@@ -52,7 +52,10 @@ class Channel:
         self._sources: dict[str, int] = {}
 
     def observe(self, start_ms: int, end_ms: int, kind: str) -> None:
-        """Take in one observation and move the frontier; it never goes back."""
+        """Take in one observation and move the frontier; it never goes back. One of closed time alone starts none: it
+        keeps no epoch open, so a worker that starts later would not know of it."""
+        if self.frontier_ms is None and end_ms <= self.closed_until_ms:
+            return
         self.coverage.add(start_ms, end_ms, kind)
         if self.frontier_ms is None:
             self.frontier_ms = max(start_ms, self.closed_until_ms)

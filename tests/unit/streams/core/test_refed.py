@@ -6,6 +6,7 @@ import pytest
 from schemas.envelope import encode, encode_reseal
 from schemas.errors import SchemaError
 from schemas.policy import PolicySchedule
+from schemas.sealed import Seal, decode_record
 from schemas.streams import DEAD
 from streams.core.outputs import Output
 from streams.core.resume import Resume
@@ -76,3 +77,19 @@ def test_an_end_record_fed_again_says_nothing_more() -> None:
     ]
     shard = resumed(log, 0)
     assert [made for offset, value in enumerate(log) for made in shard.feed(offset, value)] == []
+
+
+def test_an_observation_of_closed_time_after_an_end_is_nothing_that_a_later_worker_must_know() -> None:
+    log = [
+        encode("end", CHANNEL, "a", "s", 0, (T0, T0 + 1, "live")),
+        envelope(CHANNEL, [], (T0, T0 + 1, "live")),
+        envelope(CHANNEL, [], (T0 + 12_000, T0 + 40_000, "recovered")),
+    ]
+    world = run_through(log)
+    whole = [decode_record(value) for value in world.sealed]
+    resume = Resume(2, POLICY.epoch_length_s)
+    resume.feed(world.sealed[0])
+    later = Shard(SCHEDULE, PEPPER, 2, resume)
+    said = [value for made in later.feed(2, log[2]) if isinstance(made, Output) for _, value in made.records]
+    assert [one.epoch_start_s for one in whole if isinstance(one, Seal)] == [T0 // 1000 + at for at in (0, 10, 20)]
+    assert said == world.sealed[1:]
