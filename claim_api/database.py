@@ -14,6 +14,7 @@ from claim_api.config import ApiConfig
 from claim_api.counters import Counters
 from claim_api.database_faults import FAULTS
 from claim_api.errors import ApiError, database_away
+from claim_api.pool_closing import close_pool
 
 logger: Final = logging.getLogger("twzrd.api")
 SETTINGS: Final = {"application_name": "twzrd api", "default_transaction_read_only": "on"}
@@ -46,9 +47,9 @@ class ReadOnlyDatabase:
 
     async def close(self) -> None:
         """Ends the connections at once: nothing of ours is worth waiting for."""
-        if self._pool is not None:
-            self._pool.terminate()
-            self._pool = None
+        pool, self._pool = self._pool, None  # a question that comes now is refused
+        if pool is not None:
+            await close_pool(pool)
 
     async def connect(self) -> Any:
         """A connection of one's own, for LISTEN; the caller ends it."""

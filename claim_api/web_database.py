@@ -14,6 +14,7 @@ import asyncpg
 
 from claim_api.database_faults import FAULTS
 from claim_api.errors import ApiError, database_away
+from claim_api.pool_closing import close_pool
 
 logger: Final = logging.getLogger("twzrd.api")
 
@@ -45,9 +46,9 @@ class WebDatabase:
 
     async def close(self) -> None:
         """Ends the connections; transactions under way are rolled back by the server."""
-        if self._pool is not None:
-            self._pool.terminate()
-            self._pool = None
+        pool, self._pool = self._pool, None  # a question that comes now is refused
+        if pool is not None:
+            await close_pool(pool)
 
     @contextlib.asynccontextmanager
     async def connection(self) -> AsyncIterator[Any]:
