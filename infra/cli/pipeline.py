@@ -31,6 +31,7 @@ def load(
 ) -> None:
     """Historic logs onto the log (Postgres or Kafka, by settings), as fast as it takes them.
 
+    The end of each file closes its channels' hours: into a channel that is collected just now load with --no-end.
     An archive (a folder, or its files) is put there record by record, to bring a lost log back.
     """
     from infra.loading import Loaded, Loader
