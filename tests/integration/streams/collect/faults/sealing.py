@@ -9,6 +9,7 @@ from typing import Final
 
 import msgspec
 
+from schemas.envelope import decode
 from schemas.parts import SealAssembler
 from schemas.policy import DEFAULT_POLICY, PolicySchedule
 from schemas.sealed import Closed, SealedEpoch, decode_record
@@ -36,13 +37,14 @@ class Folded:
 @dataclass
 class Sealed:
     """folded: by channel identity. late: events of epochs that were closed; absent: ticks of the closer; in_run: epochs
-    that closed before the closer said anything."""
+    that closed before the closer said anything; could: channels whose observations reached so far that some had to."""
 
     folded: dict[str, Folded] = field(default_factory=dict)
     late: int = 0
     quarantined: int = 0
     absent: int = 0
     in_run: int = 0
+    could: int = 0
 
 
 def sealed(partitions: list[list[LogRecord]], *, closer: bool = True) -> Sealed:
@@ -55,6 +57,7 @@ def sealed(partitions: list[list[LogRecord]], *, closer: bool = True) -> Sealed:
         for record in records:
             worker.feed(record.value)
         found.in_run += worker.closings
+        found.could += _that_close_some(records)
         if closer:
             said = _absent(partition, records)
             found.absent += len(said)
@@ -97,6 +100,24 @@ class _Worker:
 
     def _of(self, channel: str) -> Folded:
         return self._found.folded.setdefault(channel, Folded())
+
+
+def _that_close_some(records: list[LogRecord]) -> int:
+    """Channels whose observations, joined, reach a grace beyond the end of the epoch they began in. Faults may leave a
+    hole early on in every channel, and then none does until it is declared absent."""
+    observed: dict[str, list[tuple[int, int]]] = {}
+    for record in records:
+        said = decode(record.value)
+        if said.observed is not None:
+            observed.setdefault(said.channel, []).append(said.observed[:2])
+    count = 0
+    for spans in observed.values():
+        reached = spans[0][0]
+        first_end = reached - reached % POLICY.epoch_length_ms + POLICY.epoch_length_ms
+        for start, end in sorted(spans):
+            reached = max(reached, end) if start <= reached else reached
+        count += reached - POLICY.grace_s * 1000 >= first_end
+    return count
 
 
 def _absent(partition: int, records: list[LogRecord]) -> list[bytes]:

@@ -62,7 +62,7 @@ async def test_every_line_is_on_the_log_or_at_an_unclaimed_time_and_little_is_un
     assert left.dead == 0
     assert trial.twitch.lines_said >= trial.plan.lines
     assert trial.done.total() == len(trial.plan.acts)
-    assert closed.in_run, "some closed while the collector ran"
+    assert closed.in_run >= closed.could, "those closed that had to while the collector ran"
     # The run is so long that a collector that claims nothing fails for every channel …
     silent = {login: Kept(one.events, []) for login, one in kept.items()}
     assert len(verdict.judge(told, silent, trial.span, trial.allowed_ms).idle) == channels
