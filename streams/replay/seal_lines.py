@@ -4,7 +4,6 @@ In: a folder as streams.replay.output describes it. Out: lines of the documented
 line says. What does not fit is a VerifyError, whatever the bytes are.
 """
 
-import struct
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -13,7 +12,7 @@ import zstandard
 from msgspec import Meta
 
 from schemas.bundle import Hex32
-from schemas.errors import TwzrdError
+from schemas.errors import SchemaError, TwzrdError
 from schemas.identity import MAX_IDENTITY_BYTES
 from schemas.policy import Policy, decode_policy
 from schemas.seal import LEAF_BYTES, SealHeader
@@ -76,7 +75,7 @@ class SealLine(msgspec.Struct, frozen=True):
         )
         try:
             header.encode()
-        except (struct.error, UnicodeEncodeError) as error:
+        except SchemaError as error:
             raise VerifyError(f"its fields make no seal header: {error}") from error
         return header
 

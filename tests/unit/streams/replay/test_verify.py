@@ -54,6 +54,12 @@ def test_an_untouched_folder_is_good(folder: Path, shared_dir: Path) -> None:
         assert (again.compared, again.findings) == (7, [])
 
 
+def test_a_weight_that_no_header_holds_is_a_finding_against_the_raw_log_too(folder: Path, shared_dir: Path) -> None:
+    change_line(folder, lambda line: line.update(total_weight_centi="9" * 20))
+    result = verify_against(folder, [str(source(shared_dir))], OPTIONS, with_pepper=True)
+    assert [finding.what for finding in result.findings if "seal header" in finding.what]
+
+
 def test_a_seal_that_promises_more_leaves_than_memory_holds_is_a_finding(folder: Path) -> None:
     def promise(line: dict[str, Any]) -> None:
         line["leaf_count"] = 2**32 - 1
