@@ -44,14 +44,12 @@ async def connected(dsn: str) -> AsyncIterator[Any]:
 
 @contextlib.asynccontextmanager
 async def reading(dsn: str) -> AsyncIterator[Any]:
-    """A connection for commands that only look and migrate nothing; DatabaseError also where tables are not there yet,
-    or the connection is lost."""
+    """As `connected`, for commands that do nothing else with it: DatabaseError also where the system says that the
+    connection is lost."""
     try:
         async with connected(dsn) as connection:
             yield connection
-    except asyncpg.UndefinedTableError as error:
-        raise DatabaseError(f"the database lacks a table: {error}; bring it up to date: twzrd db migrate") from error
-    except (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, OSError) as error:
+    except OSError as error:
         raise DatabaseError(f"the database was lost: {error}; try again") from error
 
 

@@ -8,7 +8,6 @@ import asyncio
 import contextlib
 import dataclasses
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 from solana.exceptions import SolanaRpcException
@@ -65,7 +64,7 @@ class DemoChain:
             if loop.time() > until_s:
                 raise DemoError(f"the local chain did not answer within {PATIENCE_S:.0f} s; see the messages above")
             await asyncio.sleep(LOOK_S)
-        await minting.create(self.settings, TokenNames("CHAT", "CHAT"), _mint_file(self.settings), freeze=False)
+        await minting.create(self.settings, TokenNames("CHAT", "CHAT"), self.settings.mint_key_path, freeze=False)
 
     async def put_cap(self, dsn: str) -> None:
         """A bound for what the signer may sign for in a day, where none is set: so an operator begins, too."""
@@ -92,14 +91,10 @@ def prepare(settings: Settings) -> DemoChain:
         keyfile.read_or_make(path, name)
     if settings.marker_secret_file is None:
         keys.init_marker_secret(settings.marker_secret_path)
-    key, _ = keyfile.read_or_make(_mint_file(settings), "mint")
+    key, _ = keyfile.read_or_make(settings.mint_key_path, "mint")
     port = free_pair(RPC_PORT)
     changed = dataclasses.replace(
         settings, rpc_urls=Secret(f"http://127.0.0.1:{port}"), mint=str(key.pubkey()), cluster="localnet"
     )
     # Its figures for people, on standard output, are not the demo's.
     return DemoChain(changed, key.pubkey(), Part("localnet", ["localnet", "--port", str(port)], quiet=True))
-
-
-def _mint_file(settings: Settings) -> Path:
-    return settings.home / "keys" / "mint.json"

@@ -13,7 +13,7 @@ from typing import Final
 
 from blake3 import blake3
 
-from schemas.dead import dead_letter, encode
+from schemas.dead import encode
 from streams.collect.chunk import Chunk, broken_off
 from streams.collect.cutting import Cutter, Ready
 from streams.collect.files.errors import SourceError
@@ -88,23 +88,17 @@ class Loader:
         """Each channel's records in log order, so one append after the other."""
         if not roots:
             return
-        from streams.log.archive.files import find_files  # Parquet takes 0.2 s to import: only where there is some
-        from streams.log.archive.layout import ArchiveError
+        from streams.log.archive.files import not_archived  # Parquet takes 0.2 s to import: only where there is some
         from streams.log.archive.reading import read_records
 
-        faults = [
-            ArchiveError(f"{root} holds no files of the archive; name log files one by one")
-            for root in roots
-            if not find_files(root)
-        ]
+        faults = not_archived(roots)
         records = read_records(roots, on_error=faults.append)
         while batch := await asyncio.to_thread(list, islice(records, BATCH_ENVELOPES)):
             await self._log.append(CHAT_EVENTS, [Append(None, record.key, record.value) for _, record in batch])
             self.done.envelopes += len(batch)
             self.done.tally.records += len(batch)
         for fault in faults:
-            self.done.tally.failed_inputs.append(shown(str(fault)))
-            letter = dead_letter("record", {"file": shown(str(roots[0]))}, shown(str(fault)), b"")
+            letter = self.done.tally.take_fault(roots[0], fault)
             await self._log.append(DEAD, [Append(None, b"archive", encode(letter))])
             self.done.dead_letters += 1
 

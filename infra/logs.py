@@ -9,13 +9,15 @@ import logging
 import sys
 import traceback
 from datetime import UTC, datetime
-from typing import Literal, TextIO
+from typing import Final, Literal, TextIO
 
 import orjson
 
 # A line longer than this is cut: a log is read by people and by tools with bounded lines.
 LINE_LIMIT_BYTES = 64 * 1024
 _LEVEL_COLORS = {"warning": "33", "error": "31", "critical": "31;1", "debug": "2"}
+LAYOUT: Final = "\n\t"
+"""What a log line may have of control characters."""
 
 
 class JsonLines(logging.Formatter):
@@ -52,9 +54,9 @@ class TerminalLines(logging.Formatter):
         color = self._colours.get(level)
         shown = f"\x1b[{color}m{level}\x1b[0m" if color else level
         pairs = "".join(f" {name}={value}" for name, value in _fields(record).items())
-        line = f"{_at(record)[11:23]} {shown} {record.name} {_harmless(record.getMessage() + pairs)}"
+        line = f"{_at(record)[11:23]} {shown} {record.name} {harmless(record.getMessage() + pairs, LAYOUT)}"
         if record.exc_info and record.exc_info[1] is not None:
-            line += "\n" + _harmless("".join(traceback.format_exception(record.exc_info[1])).rstrip())
+            line += "\n" + harmless("".join(traceback.format_exception(record.exc_info[1])).rstrip(), LAYOUT)
         return line
 
 
@@ -93,9 +95,9 @@ def _json(line: dict[str, object]) -> str:
         return json.dumps(line, default=str, skipkeys=True)
 
 
-def _harmless(text: str) -> str:
-    """Without what steers a terminal: text that came from chat or a server may stand in it."""
-    return "".join(one if one.isprintable() or one in "\n\t" else "\N{REPLACEMENT CHARACTER}" for one in text)
+def harmless(text: str, keep: str = "") -> str:
+    """Without what steers a terminal, but for the characters kept: text from chat or a server may stand in it."""
+    return "".join(one if one.isprintable() or one in keep else "\N{REPLACEMENT CHARACTER}" for one in text)
 
 
 def _fields(record: logging.LogRecord) -> dict[str, object]:

@@ -107,7 +107,7 @@ def _logins(folder: Path, line: SealLine) -> dict[str, set[str]] | None:
     if not path.exists():
         return None
     for epoch in read_private(path):
-        if (epoch.channel, epoch.epoch_start_s, epoch.revision) == line.place:
+        if epoch.place == line.place:
             return _by_login(epoch.logins, epoch.identities)
     return None
 

@@ -177,6 +177,10 @@ class Settings:
         return self.mint_authority_file or self.home / "keys" / "mint-authority.json"
 
     @property
+    def mint_key_path(self) -> Path:
+        return self.home / "keys" / "mint.json"
+
+    @property
     def fee_payer_path(self) -> Path:
         return self.fee_payer_file or self.home / "keys" / "fee-payer.json"
 

@@ -11,13 +11,13 @@ from typing import Final
 
 import numpy as np
 from blake3 import blake3
-from numpy.typing import NDArray
 
 from projections.source import Entry, JoinedSeal
-from schemas.policy import Weights, decode_policy
-from schemas.seal import LeafCounts, coverage_hash
+from schemas.policy import decode_policy
+from schemas.seal import coverage_hash
 from schemas.sealed import Closed, Late, SealedEpoch
 from streams.core.merkle import merkle_root
+from streams.core.verify import COUNTED, exact_sum, weigh
 
 SealKey = tuple[str, int, int]
 """(channel, epoch_start_s, revision)."""
@@ -54,10 +54,10 @@ def fault_of(sealed: SealedEpoch) -> str | None:
     header, counts = sealed.header, sealed.body.counts
     if header.leaf_count != len(sealed.body):
         return f"header says {header.leaf_count} leaves, the body has {len(sealed.body)}"
-    weight = _sum(counts.weight_centi)
+    weight = exact_sum(counts.weight_centi)
     if header.total_weight_centi != weight:
         return f"header says a weight of {header.total_weight_centi}, the leaves sum to {weight}"
-    messages = _sum(counts.messages)
+    messages = exact_sum(counts.messages)
     if header.total_messages != messages:
         return f"header says {header.total_messages} messages, the leaves sum to {messages}"
     if blake3(sealed.policy).digest() != header.policy_hash:
@@ -66,7 +66,8 @@ def fault_of(sealed: SealedEpoch) -> str | None:
         return "the leaves do not hash to the root that the header bears"
     if len(counts.weight_centi) and int(counts.weight_centi.max()) >= 2**63:
         return "a leaf weighs 2**63 hundredths or more, which the read models cannot hold"
-    if not np.array_equal(counts.weight_centi, _weights(counts, _policy(sealed.policy).weights_centi)):
+    counted = [getattr(counts, name) for name in COUNTED]
+    if not np.array_equal(counts.weight_centi, weigh(counted, _policy(sealed.policy).weights_centi, np.uint64)):
         return "a leaf's weight is not what the policy gives for its counts"
     if coverage_hash(sealed.coverage) != header.coverage_hash:
         return "the coverage beside the seal is not the one that its header names"
@@ -76,27 +77,6 @@ def fault_of(sealed: SealedEpoch) -> str | None:
 
 
 _policy: Final = lru_cache(maxsize=64)(decode_policy)
-
-
-def _weights(counts: LeafCounts, weights: Weights) -> NDArray[np.uint64]:
-    """policy(counts), hundredths, modulo 2**64 as the fold has it."""
-    total = np.full(len(counts.bits), weights.presence, np.uint64)
-    for column, centi in (
-        (counts.subs, weights.sub),
-        (counts.resubs, weights.resub),
-        (counts.gifts, weights.gift),
-        (counts.bits, weights.bit),
-        (counts.raid_viewers, weights.raid_viewer),
-    ):
-        total += column.astype(np.uint64) * np.uint64(centi)
-    return total
-
-
-def _sum(column: NDArray[np.uint64] | NDArray[np.uint32]) -> int:
-    """Exact: in numpy where a u64 cannot wrap, else in Python integers."""
-    if len(column) == 0 or int(column.max()) * len(column) < 2**64:
-        return int(column.sum(dtype=np.uint64))
-    return sum(column.tolist())
 
 
 def judge(

@@ -85,7 +85,7 @@ def create(
 
     if settings.cluster == "mainnet" and not yes:
         click.confirm("Make a mint on mainnet, with real lamports?", abort=True)
-    names, mint_file = TokenNames(name, symbol, uri), mint_key or settings.home / "keys" / "mint.json"
+    names, mint_file = TokenNames(name, symbol, uri), mint_key or settings.mint_key_path
     made = run(minting.create(settings, names, mint_file, freeze=freeze_authority))
     facts = {
         "mint": str(made.mint),

@@ -66,7 +66,7 @@ def backup(settings: Settings, folder: Path, as_json: bool) -> None:
         "marker": settings.marker_secret_path,
         "mint-authority.json": settings.mint_authority_path,
         "fee-payer.json": settings.fee_payer_path,
-        "mint.json": settings.home / "keys" / "mint.json",
+        "mint.json": settings.mint_key_path,
     }
     for path in key_files.backup(files, folder):
         if as_json:

@@ -8,6 +8,8 @@ from typing import Any, Final
 import click
 import orjson
 
+from infra import logs
+
 PIPE_WIDTH: Final = 10_000
 
 
@@ -47,5 +49,4 @@ def print_rows(columns: Sequence[str], rows: Iterable[Mapping[str, object]], *, 
 
 def harmless(value: object) -> str:
     """A value's text without control characters, so that nothing from chat steers a terminal."""
-    text = "" if value is None else str(value)
-    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
+    return logs.harmless("" if value is None else str(value))

@@ -5,8 +5,8 @@ import sys
 import click
 
 from infra import compose
-from infra.cli.output import harmless, json_option, print_json
-from infra.cli.reading import check_read_options, progress_bar, reading_options
+from infra.cli.output import json_option, print_json
+from infra.cli.reading import check_read_options, print_read, progress_bar, reading_options
 from infra.looping import run
 from infra.settings import Settings
 from streams.collect.files.formats import ReadOptions
@@ -56,12 +56,7 @@ def load(
     if as_json:
         print_json({**counts, "failed_inputs": done.tally.failed_inputs})
     else:
-        for name, value in counts.items():
-            click.echo(f"{name.replace('_', ' '):<20} {value:>14,}")
-        if done.tally.malformed:
-            click.echo("what could not be read is named on the stream dead: twzrd log cat dead")
-        for name in done.tally.failed_inputs:
-            click.echo(f"broke off: {harmless(name)}", err=True)
+        print_read(counts, done.tally, "on the stream dead: twzrd log cat dead")
     if done.tally.failed_inputs:
         sys.exit(1)
 

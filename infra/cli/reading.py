@@ -4,7 +4,7 @@ import contextlib
 import logging
 import stat
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,6 +15,7 @@ from infra.keys import KeyFileError
 from streams.collect.files.errors import SourceError
 from streams.collect.files.formats import ReadOptions
 from streams.collect.files.names import STDIN
+from streams.replay.tally import Tally
 
 ARCHIVE: Final = "archive"
 _log = logging.getLogger(__name__)
@@ -44,6 +45,16 @@ def check_read_options(options: ReadOptions) -> None:
     zone(options.tz)
     if options.channel is not None:
         tsv.channel_of(STDIN, options)
+
+
+def print_read(counts: Mapping[str, int], tally: Tally, dead: str) -> None:
+    """What came of reading inputs, for people. dead: where it stands what could not be read."""
+    for name, value in counts.items():
+        click.echo(f"{name.replace('_', ' '):<20} {value:>14,}")
+    if tally.malformed:
+        click.echo(f"what could not be read is named {dead}")
+    for name in tally.failed_inputs:
+        click.echo(f"broke off: {harmless(name)}", err=True)
 
 
 def read_pepper_file(path: Path) -> bytes:

@@ -8,7 +8,7 @@ import click
 
 from infra import compose
 from infra.cli.output import harmless, json_option, print_json
-from infra.cli.reading import check_read_options, progress_bar, read_pepper_file, reading_options
+from infra.cli.reading import check_read_options, print_read, progress_bar, read_pepper_file, reading_options
 from infra.settings import Settings
 from streams.collect.files.formats import ReadOptions
 from streams.collect.files.names import shown
@@ -87,12 +87,7 @@ def _print_replay(done: Replayed, out: Path, as_json: bool) -> None:
     if as_json:
         print_json({**counts, "failed_inputs": tally.failed_inputs, "out": shown(str(out)), "digest": done.digest})
         return
-    for name, value in counts.items():
-        click.echo(f"{name.replace('_', ' '):<20} {value:>14,}")
-    if tally.malformed:
-        click.echo(f"what could not be read is named in {harmless(out / 'dead.jsonl')}")
-    for name in tally.failed_inputs:
-        click.echo(f"broke off: {harmless(name)}", err=True)
+    print_read(counts, tally, f"in {harmless(out / 'dead.jsonl')}")
     click.echo(f"digest {done.digest}")
 
 

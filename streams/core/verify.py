@@ -1,6 +1,8 @@
 """Checking what strangers hand over: a proof bundle, offline; a leaf dump against its seal. Raises ProofError."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, Final
 
 import msgspec
 import numpy as np
@@ -12,6 +14,9 @@ from schemas.errors import ProofError, SchemaError
 from schemas.policy import Policy, Weights, decode_policy
 from schemas.seal import LEAF_DTYPE, LEAF_LAYOUT, SealHeader, decode_header, epoch_tag, viewer_ref
 from streams.core.merkle import leaf_hash, merkle_root, root_from_path
+
+COUNTED: Final = ("subs", "resubs", "gifts", "bits", "raid_viewers")
+"""The columns that add to a leaf's weight."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,14 +116,17 @@ def _check_leaf(proof: Neighbour, header: SealHeader, policy: Policy) -> Leaf:
 def _check_fields(leaves: NDArray[np.void], header: SealHeader, policy: Policy) -> None:
     """What every leaf of an epoch must say (spec: Evidence tree); ProofError names the first that does not."""
     tag = np.frombuffer(epoch_tag(header.channel, header.epoch_start_s)[:8], np.uint8)
-    weights = weight_of(leaves, policy.weights_centi)
+    counted = [leaves[name] for name in COUNTED]
+    weights = weigh(counted, policy.weights_centi, np.uint64)
+    # A sum that wrapped is no weight; what doubles cannot tell apart from 2^64 counts as too much.
+    fits = weigh(counted, policy.weights_centi, np.float64) < 2.0**64 - 2.0**20
     checks = {
         "prefix": leaves["prefix"] == 0,
         "layout": (leaves["layout"] == LEAF_LAYOUT) & (leaves["zero"] == 0),
         "epoch_start_s": leaves["epoch_start_s"] == header.epoch_start_s,
         "epoch_tag": (leaves["epoch_tag"] == tag).all(axis=1),
         "index": leaves["index"] < header.leaf_count,
-        "weight_centi": (leaves["weight_centi"] == weights) & (weights > 0) & _fits(leaves, policy.weights_centi),
+        "weight_centi": (leaves["weight_centi"] == weights) & (weights > 0) & fits,
     }
     for name, good in checks.items():
         if not good.all():
@@ -129,34 +137,18 @@ def _check_fields(leaves: NDArray[np.void], header: SealHeader, policy: Policy) 
             )
 
 
-def weight_of(leaves: NDArray[np.void], weights: Weights) -> NDArray[np.uint64]:
-    """policy(counts): the weight in hundredths that each leaf's counts give."""
-    total: NDArray[np.uint64] = (
-        np.uint64(weights.presence)
-        + leaves["subs"].astype(np.uint64) * np.uint64(weights.sub)
-        + leaves["resubs"].astype(np.uint64) * np.uint64(weights.resub)
-        + leaves["gifts"].astype(np.uint64) * np.uint64(weights.gift)
-        + leaves["bits"] * np.uint64(weights.bit)
-        + leaves["raid_viewers"] * np.uint64(weights.raid_viewer)
-    )
+def weigh(
+    counted: Sequence[NDArray[Any]], weights: Weights, number: type[np.uint64] | type[np.float64]
+) -> NDArray[Any]:
+    """policy(counts) in hundredths, (n,), reckoned in that type. counted: the columns COUNTED."""
+    centi = (weights.sub, weights.resub, weights.gift, weights.bit, weights.raid_viewer)
+    total: NDArray[Any] = np.full(len(counted[0]), weights.presence, number)
+    for column, each in zip(counted, centi, strict=True):
+        total += column.astype(number) * number(each)
     return total
 
 
-def _fits(leaves: NDArray[np.void], weights: Weights) -> NDArray[np.bool_]:
-    """Whether that weight is below 2^64, less what doubles cannot tell apart: a sum that wrapped is no weight."""
-    estimate = (
-        float(weights.presence)
-        + leaves["subs"] * float(weights.sub)
-        + leaves["resubs"] * float(weights.resub)
-        + leaves["gifts"] * float(weights.gift)
-        + leaves["bits"] * float(weights.bit)
-        + leaves["raid_viewers"] * float(weights.raid_viewer)
-    )
-    fits: NDArray[np.bool_] = estimate < 2.0**64 - 2.0**20
-    return fits
-
-
-def _exact_sum(column: NDArray[np.uint64] | NDArray[np.uint32]) -> int:
+def exact_sum(column: NDArray[np.uint64] | NDArray[np.uint32]) -> int:
     """In numpy where a u64 cannot wrap, else in Python's integers."""
     if int(column.max(initial=0)) * len(column) < 2**64:
         return int(column.sum(dtype=np.uint64))
@@ -178,8 +170,8 @@ def verify_dump(header: SealHeader, policy: Policy, dump: bytes) -> None:
     if not _strictly_ascending(words):
         raise ProofError("viewer refs of the leaf dump do not ascend strictly")
     sums = {
-        "total_weight_centi": _exact_sum(leaves["weight_centi"]),
-        "total_messages": _exact_sum(leaves["messages"]),
+        "total_weight_centi": exact_sum(leaves["weight_centi"]),
+        "total_messages": exact_sum(leaves["messages"]),
     }
     for name, total in sums.items():
         if total != getattr(header, name):

@@ -70,10 +70,7 @@ def _logins_of(folder: Path) -> dict[Place, int]:
     if not (folder / PRIVATE).exists():
         return {}
     try:
-        return {
-            (one.channel, one.epoch_start_s, one.revision): hash(tuple(one.logins))
-            for one in read_private(folder / PRIVATE)
-        }
+        return {one.place: hash(tuple(one.logins)) for one in read_private(folder / PRIVATE)}
     except TwzrdError:
         return {}  # verify_folder has named it
 

@@ -10,11 +10,10 @@ from schemas.dead import DeadLetter
 from schemas.policy import PolicySchedule
 from schemas.sealed import Late, SealedEpoch, decode_record
 from schemas.streams import DEAD
-from streams.collect.files.names import shown
 from streams.core.outputs import Output, ResealRequest
 from streams.core.reseal import reseal
 from streams.core.shard import Shard
-from streams.log.archive.files import ArchiveFile, find_files
+from streams.log.archive.files import ArchiveFile, not_archived
 from streams.log.archive.layout import ArchiveError
 from streams.log.archive.reading import channel_groups, read_archive, read_group
 from streams.log.port import LogRecord
@@ -64,14 +63,10 @@ class ArchiveFold:
         self._revisions: dict[tuple[str, int], int] = {}
         if groups is None:
             self._groups = channel_groups(roots, self._damaged)
-            self._look_for_others()
+            for fault in not_archived(roots):
+                self._damaged(fault)
         else:
             self._groups = [group.files for group in groups]
-
-    def _look_for_others(self) -> None:
-        for root in self.roots:
-            if not find_files(root):
-                self._damaged(ArchiveError(f"{root} holds no files of the archive; name log files one by one"))
 
     def shareable(self) -> list[Group] | None:
         """The groups, where they may be folded and written apart: each of one channel under one login of its own."""
@@ -145,9 +140,8 @@ class ArchiveFold:
             self._tally.open_epochs += sum(1 for _ in shard.live_views())
 
     def _damaged(self, error: ArchiveError) -> None:
-        self._tally.failed_inputs.append(shown(str(error)))
         self._tally.malformed += 1
-        self._dead(dead_letters.dead_letter("record", {"file": shown(str(self.roots[0]))}, shown(str(error)), b""))
+        self._dead(self._tally.take_fault(self.roots[0], error))
 
     def _damaged_again(self, error: ArchiveError) -> None:
         """Reported when the archive was read the first time."""

@@ -172,6 +172,11 @@ class Participants(msgspec.Struct, array_like=True, frozen=True):
     identities: list[str]
     logins: list[str]
 
+    @property
+    def place(self) -> tuple[str, int, int]:
+        """Its seal's, as Written has it."""
+        return self.channel, self.epoch_start_s, self.revision
+
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Participants)

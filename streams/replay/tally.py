@@ -2,8 +2,9 @@
 
 from collections import Counter
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 
-from schemas.dead import VERSION, DeadLetter
+from schemas.dead import VERSION, DeadLetter, dead_letter
 from schemas.sealed import SealedEpoch, Stats
 from streams.collect.chunk import EVENTS, MALFORMED, Chunk
 from streams.collect.files.names import shown
@@ -54,6 +55,12 @@ class Tally:
             )
             for dead in chunk.dead
         ]
+
+    def take_fault(self, archive: Path, fault: Exception) -> DeadLetter:
+        """Note what of an archive could not be read; gives its dead letter."""
+        reason = shown(str(fault))
+        self.failed_inputs.append(reason)
+        return dead_letter("record", {"file": shown(str(archive))}, reason, b"")
 
     def take_stats(self, stats: Stats) -> None:
         """Count what became of an epoch's events, sealed or not."""

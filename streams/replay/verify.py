@@ -119,7 +119,7 @@ def _private(folder: Path, lines: list[SealLine], pepper: bytes | None) -> list[
     findings: list[Finding] = []
     try:
         for record in read_private(path):
-            line = waiting.pop((record.channel, record.epoch_start_s, record.revision), None)
+            line = waiting.pop(record.place, None)
             if line is None:
                 place = f"{record.channel} at {record.epoch_start_s} revision {record.revision}"
                 findings.append(Finding(PRIVATE, f"has a record of {place} that no seal, or no second one, is of"))

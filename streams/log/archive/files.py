@@ -1,7 +1,7 @@
 """One archive file for reading: its footer's summary, then its rows, checked. Used by reading and compacting."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -62,6 +62,15 @@ def find_files(root: Path) -> list[FileName]:
     else:
         raise ArchiveError(f"archive {root} does not exist; name the folder the archiver writes to")
     return sorted(name for name in map(parse_file, found) if name is not None)
+
+
+def not_archived(roots: Sequence[Path]) -> list[ArchiveError]:
+    """An error for each of these folders and files that holds nothing of an archive. ArchiveError as find_files."""
+    return [
+        ArchiveError(f"{root} holds no files of the archive; name log files one by one")
+        for root in roots
+        if not find_files(root)
+    ]
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from streams.collect.live.closer import SOURCE_PREFIX, CloserCounters, CloserRul
 from streams.core.outputs import Output
 from streams.core.shard import Shard
 from streams.log.port import EPOCH_SEALED, LogRecord
+from tests.integration.streams.collect.faults.verdict import union
 from tests.live import PEPPER
 
 POLICY: Final = msgspec.structs.replace(DEFAULT_POLICY, epoch_length_s=20, grace_s=30)
@@ -112,10 +113,9 @@ def _that_close_some(records: list[LogRecord]) -> int:
             observed.setdefault(said.channel, []).append(said.observed[:2])
     count = 0
     for spans in observed.values():
-        reached = spans[0][0]
-        first_end = reached - reached % POLICY.epoch_length_ms + POLICY.epoch_length_ms
-        for start, end in sorted(spans):
-            reached = max(reached, end) if start <= reached else reached
+        begun = spans[0][0]
+        first_end = begun - begun % POLICY.epoch_length_ms + POLICY.epoch_length_ms
+        reached = next(end for start, end in union(spans) if start <= begun < end)
         count += reached - POLICY.grace_s * 1000 >= first_end
     return count
 

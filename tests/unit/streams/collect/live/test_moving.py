@@ -7,16 +7,6 @@ from tests.reconciler_world import World
 from tests.recording_intake import Told
 
 
-@pytest.fixture
-def world(seed: int) -> World:
-    return World(seed, lines=2)
-
-
-@pytest.fixture
-def single(seed: int) -> World:
-    return World(seed)
-
-
 def test_a_lost_connection_ends_the_claim_and_the_channel_is_joined_elsewhere_first(world: World) -> None:
     world.want("a", "b")
     on = {login: number for number in (1, 2) for login in world.lines[number - 1].channels}

@@ -2,23 +2,11 @@
 
 import random
 
-import pytest
-
 from streams.collect.live.membership import MAX_TRIED
 from streams.collect.live.pacing import Pacing
 from streams.collect.live.reconciler import JOIN_ANSWER_S, LEAVE_S
 from tests.reconciler_world import Line, World
 from tests.recording_intake import Told
-
-
-@pytest.fixture
-def world(seed: int) -> World:
-    return World(seed, lines=2)
-
-
-@pytest.fixture
-def single(seed: int) -> World:
-    return World(seed)
 
 
 def test_wanted_joining_joined_in_that_order_and_the_intake_is_told(single: World) -> None:
